@@ -1,0 +1,85 @@
+import { basename, resolve } from 'node:path';
+import { ClipflowError } from '../../../src/errors.js';
+import { imageInputs, textInputs } from './graph.js';
+import { readClipAsService, readHuggingFace, readOpenClip, type FolderSettings, type ImageSpec } from './layouts.js';
+import { findFile } from './model-files.js';
+import { readGraphInputs } from './onnx-header.js';
+
+const LAYOUTS = [
+  { layout: 'clip-as-service', textual: 'textual.onnx', visual: 'visual.onnx', read: readClipAsService },
+  { layout: 'open-clip', textual: 'textual/model.onnx', visual: 'visual/model.onnx', read: readOpenClip },
+  { layout: 'hugging-face', textual: 'onnx/text_model.onnx', visual: 'onnx/vision_model.onnx', read: readHuggingFace },
+] as const;
+
+/** A model folder: where its files are, and how texts and images are prepared for it. */
+export interface ModelSpec extends FolderSettings {
+  /** From config.json, else the folder's. */
+  name: string;
+  layout: (typeof LAYOUTS)[number]['layout'];
+  /** Path of the text tower's graph. */
+  textual: string;
+  /** Path of the image tower's graph. */
+  visual: string;
+  /** Most tokens of a text, start and end included. */
+  contextLength: number;
+  image: ImageSpec;
+}
+
+/**
+ * Reads a folder in one of the layouts that models are published in: CLIP-as-service's (textual.onnx, visual.onnx),
+ * Immich's (textual/model.onnx, visual/model.onnx) and Hugging Face's (onnx/text_model.onnx, onnx/vision_model.onnx).
+ * Of the graphs only the declarations are read.
+ * @throws ClipflowError INVALID_MODEL naming the file that is missing or wrong.
+ */
+export async function readModelFolder(path: string): Promise<ModelSpec> {
+  const folder = resolve(path);
+  const { layout, textual, visual, read } = await detectLayout(folder);
+  const settings = await read(folder);
+  const text = textInputs(await readGraphInputs(textual));
+  const image = imageInputs(await readGraphInputs(visual));
+  return {
+    ...settings,
+    name: settings.name ?? basename(folder),
+    layout,
+    textual,
+    visual,
+    contextLength: agree(textual, 'context length', settings.contextLength, text.length),
+    image: { ...settings.image, size: agree(visual, 'image size', settings.image.size, image.size) },
+  };
+}
+
+async function detectLayout(folder: string) {
+  for (const { textual, visual, ...layout } of LAYOUTS) {
+    const [text, image] = [await findFile(folder, [textual]), await findFile(folder, [visual])];
+    if (text !== undefined && image !== undefined) return { ...layout, textual: text, visual: image };
+    if (text === undefined && image === undefined) continue;
+    const [found, missing] = text === undefined ? [visual, textual] : [textual, visual];
+    throw new ClipflowError(
+      'INVALID_MODEL',
+      `The model folder ${folder} has ${found} but lacks ${missing} (layout ${layout.layout}); add it.`,
+    );
+  }
+  const layouts = LAYOUTS.map(({ layout, textual, visual }) => `${textual} and ${visual} (${layout})`);
+  throw new ClipflowError(
+    'INVALID_MODEL',
+    `There is no model in the folder ${folder}; expected ${layouts.join(', or ')}.`,
+  );
+}
+
+/** A number that both the settings and the graph may give. */
+function agree(path: string, what: string, configured: number | undefined, fixed: number | undefined): number {
+  const value = fixed ?? configured;
+  if (value === undefined) {
+    throw new ClipflowError(
+      'INVALID_MODEL',
+      `Neither the folder's JSON files nor ${path} give the ${what}; set it in config.json.`,
+    );
+  }
+  if (configured !== undefined && configured !== value) {
+    throw new ClipflowError(
+      'INVALID_MODEL',
+      `The folder's JSON files give the ${what} ${configured}, but ${path} takes ${value}.`,
+    );
+  }
+  return value;
+}

@@ -1,0 +1,139 @@
+import type { Logger } from 'pino';
+import type { ClipflowError } from '../../../src/errors.js';
+import { toClipflowError } from '../../../src/errors.js';
+import { candidates, deviceUnavailable, type Provider } from './device.js';
+import type { GraphValue } from './graph.js';
+import type { Graph } from './session-calls.js';
+import { SessionThread } from './session-thread.js';
+import { BufferPool, type Feeds, type TensorArrays, type TensorData, type TensorType } from './tensor.js';
+
+export interface SessionOptions {
+  /** The ONNX file. */
+  path: string;
+  /** One of DEVICES. */
+  device: string;
+  /** Which GPU, counted from 0 among those that the process sees. @default 0 */
+  deviceId?: number;
+  /** Threads that compute one run; see `threadsPerReplica`. */
+  intraOpNumThreads: number;
+  /** Makes the feeds of a batch to warm up with, and to prove the device with; see `textSample` and `imageSample`. */
+  sample: (session: Session, batchSize: number) => Feeds;
+  log: Logger;
+  /** Called when the worker ends without `close`; the session is of no use from then on. */
+  onExit?: (error: ClipflowError) => void;
+}
+
+/** A graph on a device. It loads and computes in a thread of its own, so the caller's thread stays answerable. */
+export interface Session {
+  readonly inputs: readonly GraphValue[];
+  /** The output that `run` answers with. */
+  readonly output: GraphValue;
+  /** What really computes, the busiest first. */
+  readonly providers: readonly Provider[];
+
+  /** An array to fill for `run`; it holds leftovers of earlier runs. */
+  allocate<T extends TensorType>(type: T, length: number): TensorArrays[T];
+
+  /**
+   * Embeds a batch: (N, width), as float32 whatever the graph gives. The feeds' buffers move to the worker, so their
+   * arrays are empty afterwards. Several runs may be posted: they compute one by one and answer in that order.
+   * @throws ClipflowError EXECUTOR_FAILED when the graph refuses the feeds, REPLICA_LOST when the worker ended.
+   */
+  run(feeds: Feeds): Promise<TensorData<'float32'>>;
+
+  /** Runs a batch of each size, as the first of each shape is slow. */
+  warmUp(batchSizes: readonly number[]): Promise<void>;
+
+  /** Lets the posted runs finish and ends the worker. */
+  close(): Promise<void>;
+}
+
+/**
+ * Loads a graph in a worker thread.
+ * @throws ClipflowError INVALID_MODEL when the file is no graph or has no clear output, DEVICE_UNAVAILABLE when the
+ * device cannot be had or computes nothing, INVALID_CONFIG when it is unknown.
+ */
+export async function createSession(options: SessionOptions): Promise<Session> {
+  const [provider, fallback] = candidates(options.device);
+  try {
+    return await open(options, provider);
+  } catch (error) {
+    const { code, message } = toClipflowError(error);
+    if (fallback === undefined || code !== 'DEVICE_UNAVAILABLE') throw error;
+    options.log.warn(
+      { model: options.path, reason: message },
+      `device auto: no ${provider}, computing on the ${fallback}`,
+    );
+    return open(options, fallback);
+  }
+}
+
+async function open(options: SessionOptions, provider: Provider): Promise<Session> {
+  const { path, deviceId = 0, intraOpNumThreads, sample, onExit } = options;
+  const pool = new BufferPool();
+  let lost: ((error: ClipflowError) => void) | undefined; // while it loads, the rejected call tells
+  const thread = new SessionThread(
+    (buffers) => pool.release(buffers),
+    (error) => lost?.(error),
+  );
+  try {
+    const trace = provider !== 'cpu';
+    const graph = await thread.call('load', { path, provider, deviceId, intraOpNumThreads, trace });
+    const session = new ThreadSession(thread, pool, graph, sample, [provider]);
+    if (trace) {
+      const feeds = sample(session, 1);
+      session.providers = await prove(thread, provider, () => session.run(feeds));
+    }
+    lost = onExit;
+    return session;
+  } catch (error) {
+    await thread.close();
+    throw error;
+  }
+}
+
+/**
+ * Computes a batch under the trace that `load` began, as ONNX Runtime may load a graph for a device and then compute it
+ * on another.
+ */
+async function prove(thread: SessionThread, provider: Provider, run: () => Promise<unknown>): Promise<Provider[]> {
+  await run().catch((error: Error) => {
+    throw deviceUnavailable(provider, error.message);
+  });
+  const active = await thread.call('trace', null);
+  if (active.includes(provider)) return active;
+  throw deviceUnavailable(provider, `the model was loaded for it, but computed on ${active.join(', ') || 'nothing'}`);
+}
+
+class ThreadSession implements Session {
+  readonly inputs: readonly GraphValue[];
+  readonly output: GraphValue;
+
+  constructor(
+    private readonly thread: SessionThread,
+    private readonly pool: BufferPool,
+    graph: Graph,
+    private readonly sample: SessionOptions['sample'],
+    public providers: readonly Provider[],
+  ) {
+    this.inputs = graph.inputs;
+    this.output = graph.output;
+  }
+
+  allocate<T extends TensorType>(type: T, length: number): TensorArrays[T] {
+    return this.pool.allocate(type, length);
+  }
+
+  async run(feeds: Feeds): Promise<TensorData<'float32'>> {
+    const buffers = Object.values(feeds).map(({ data }) => data.buffer);
+    return this.thread.call('run', feeds, buffers);
+  }
+
+  async warmUp(batchSizes: readonly number[]): Promise<void> {
+    for (const size of batchSizes) await this.run(this.sample(this, size));
+  }
+
+  close(): Promise<void> {
+    return this.thread.close();
+  }
+}

@@ -1,0 +1,67 @@
+import { createRequire } from 'node:module';
+import { isAbsolute, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { ClipflowError } from '../src/errors.js';
+import { Executor, type ExecutorClass } from './executor.js';
+
+/** Executors that ship, by the names that flows use: ours, and those of CLIP-as-service's Python modules. */
+const BUILT_IN: Record<string, () => Promise<ExecutorClass>> = {
+  CLIPEncoder: async () => (await import('./clip/clip-executor.js')).ClipExecutor,
+};
+
+/**
+ * The class that a flow's `uses` names: one that ships, a file (`./x.ts`, `./x.js`, from the flow's folder), or a
+ * package. A module exports it as default, or as its only executor.
+ */
+export async function loadExecutorClass(uses: string, flowFolder: string): Promise<ExecutorClass> {
+  const builtIn = BUILT_IN[uses];
+  if (builtIn) return builtIn();
+  const isPath = uses.startsWith('.') || isAbsolute(uses);
+  const file = isPath ? resolve(flowFolder, uses) : resolvePackage(uses, flowFolder);
+  if (file.endsWith('.ts')) await supportTypeScript();
+  const exported = await importModule(uses, file);
+  const classes = [exported.default, ...Object.values(exported)].filter(isExecutorClass);
+  const [found] = classes;
+  if (!found || (found !== exported.default && new Set(classes).size > 1)) {
+    throw new ClipflowError(
+      'INVALID_FLOW',
+      `uses: "${uses}": ${file} must export one class that extends Executor (as default, or as its only one)`,
+    );
+  }
+  return found;
+}
+
+async function importModule(uses: string, file: string): Promise<Record<string, unknown>> {
+  try {
+    return (await import(pathToFileURL(file).href)) as Record<string, unknown>;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new ClipflowError('INVALID_FLOW', `uses: "${uses}": ${file} cannot be loaded: ${why}`, { cause });
+  }
+}
+
+function resolvePackage(name: string, flowFolder: string): string {
+  try {
+    return createRequire(join(flowFolder, 'flow.yml')).resolve(name);
+  } catch (cause) {
+    const known = Object.keys(BUILT_IN).join(', ');
+    throw new ClipflowError(
+      'INVALID_FLOW',
+      `uses: "${name}" is none of the executors that ship (${known}), no path (./file.ts) and no installed package`,
+      { cause },
+    );
+  }
+}
+
+let typescript: Promise<unknown> | undefined;
+
+/** Node before 22.18 cannot load TypeScript by itself. */
+function supportTypeScript(): Promise<unknown> {
+  if ('typescript' in process.features && process.features.typescript) return Promise.resolve();
+  typescript ??= import('tsx/esm/api').then(({ register }) => register());
+  return typescript;
+}
+
+function isExecutorClass(value: unknown): value is ExecutorClass {
+  return typeof value === 'function' && value.prototype instanceof Executor;
+}

@@ -1,0 +1,119 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import { ClipflowError } from '../src/errors.js';
+import type { ExecutorConfig, Flow } from '../src/flow/flow.js';
+import type { Running } from '../src/supervise/lifecycle.js';
+import type { Logger } from '../src/telemetry/log.js';
+import { serveMetrics } from '../src/telemetry/metrics-server.js';
+import { openTransport } from '../src/transport/open.js';
+import type { ExecutorContext } from './executor.js';
+import { loadExecutorClass } from './load.js';
+import { ReplicaMetrics } from './metrics.js';
+import { ExecutorRuntime } from './runtime.js';
+
+export interface ReplicaOptions {
+  /** Name of the executor in the flow. */
+  name: string;
+  shard: number;
+  replica: number;
+  replicasOnMachine: number;
+  /** Where to meet the gateways: see `openTransport`. */
+  transport: string;
+  monitoringPort?: number | undefined;
+}
+
+/** Batches that a replica takes at a time: one that is computed, and one that is prepared meanwhile. */
+const CREDIT = 2;
+
+/**
+ * Starts one replica of an executor. It shows itself to the gateways as `starting` at once, and as `ready` when its
+ * executor has been set up.
+ */
+export async function startReplica(flow: Flow, options: ReplicaOptions, log: Logger): Promise<Running> {
+  const config = flow.executors.find(({ name }) => name === options.name);
+  if (!config) {
+    const known = flow.executors.map(({ name }) => name).join(', ');
+    throw new ClipflowError('INVALID_CONFIG', `the flow has no executor "${options.name}"; it has: ${known}`);
+  }
+  const id = `${config.name}-${options.shard}-${options.replica}-${randomBytes(4).toString('hex')}`;
+  const transport = await openTransport(options.transport, flow.name);
+  let runtime: ExecutorRuntime | undefined = undefined as ExecutorRuntime | undefined;
+  const registration = await transport.register(
+    {
+      id,
+      executor: config.name,
+      shard: options.shard,
+      pid: process.pid,
+      host: hostname(),
+      state: 'starting',
+      endpoints: [],
+      batchSize: 1,
+      credit: CREDIT,
+      outstanding: 0,
+    },
+    (message, signal) => {
+      if (!runtime) throw new ClipflowError('UNAVAILABLE', `replica ${id} is still starting`);
+      return runtime.handle(message, signal);
+    },
+  );
+
+  const metrics = new ReplicaMetrics(config.name, id);
+  const stopMetrics =
+    options.monitoringPort === undefined
+      ? () => {}
+      : await serveMetrics(metrics.registry, options.monitoringPort, flow.gateway.host);
+  const type = await loadExecutorClass(usesOf(config), flow.file === undefined ? process.cwd() : dirname(flow.file));
+  const executor = new type(contextOf(flow, config, options, log));
+  const started = performance.now();
+  await executor.setup();
+  runtime = new ExecutorRuntime(executor, { ...type.requests, ...config.requests }, metrics, log);
+  const batchSize = config.batchSize ?? executor.batchSize;
+  registration.update({ state: 'ready', endpoints: runtime.endpoints, batchSize });
+  const setupSeconds = Math.round(performance.now() - started) / 1000;
+  log.info({
+    event: 'replica_ready',
+    executor: config.name,
+    replica: id,
+    transport: transport.kind,
+    setup_s: setupSeconds,
+  });
+
+  return {
+    ready: Promise.resolve({}),
+    drain: async () => {
+      await registration.drain();
+      await executor.close();
+      stopMetrics();
+      await transport.close();
+    },
+  };
+}
+
+/** CLIP-as-service's Python modules, whatever their runtime, are served by our CLIP executor. */
+function usesOf(config: ExecutorConfig): string {
+  return config.pyModules.some((name) => name.startsWith('clip_server.')) ? 'CLIPEncoder' : config.uses;
+}
+
+function contextOf(flow: Flow, config: ExecutorConfig, options: ReplicaOptions, log: Logger): ExecutorContext {
+  const { shard, replica, replicasOnMachine } = options;
+  const workspace = config.workspace === undefined ? undefined : join(config.workspace, config.name, String(shard));
+  if (workspace !== undefined) mkdirSync(workspace, { recursive: true });
+  return {
+    name: config.name,
+    with: config.with,
+    ...(workspace === undefined ? {} : { workspace }),
+    shard,
+    shards: config.shards,
+    replica,
+    replicasOnMachine,
+    uriPolicy: flow.uri,
+    limits: flow.limits,
+    log,
+    die: (error) => {
+      log.fatal({ event: 'replica_died', code: error.code, reason: error.message });
+      process.exit(1);
+    },
+  };
+}

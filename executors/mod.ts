@@ -1,0 +1,4 @@
+export { Document } from '../src/document/document.js';
+export { NdArray } from '../src/document/ndarray.js';
+export { ClipflowError, type ErrorCode, type ErrorData } from '../src/errors.js';
+export { Executor, type CallContext, type ExecutorContext, type RequestMethod } from './executor.js';

@@ -1,0 +1,92 @@
+import type { Logger } from 'pino';
+import { decodeCall, encodeOutcomes, type Outcome } from '../src/call.js';
+import { Document } from '../src/document/document.js';
+import { ClipflowError, toClipflowError, type ErrorData } from '../src/errors.js';
+import type { Message } from '../src/transport/transport.js';
+import type { CallContext, Executor, RequestMethod } from './executor.js';
+
+const DEFAULT_ENDPOINT = '/default';
+
+export interface CallObserver {
+  callDone(endpoint: string, documents: number, failed: number, seconds: number): void;
+}
+
+/** Runs an executor's methods for the calls that a transport brings. */
+export class ExecutorRuntime {
+  readonly #methods = new Map<string, RequestMethod>();
+
+  /** @param requests endpoint to method name, from the class and the flow's `uses_requests` */
+  constructor(
+    private readonly executor: Executor,
+    requests: Readonly<Record<string, string>>,
+    private readonly observer: CallObserver,
+    private readonly log: Logger,
+  ) {
+    for (const [endpoint, name] of Object.entries(requests)) {
+      const method: unknown = Reflect.get(executor, name);
+      if (typeof method !== 'function') {
+        throw new ClipflowError(
+          'INVALID_FLOW',
+          `${executor.constructor.name} serves "${endpoint}" by its method "${name}", which it does not have`,
+        );
+      }
+      this.#methods.set(endpoint, (method as RequestMethod).bind(executor));
+    }
+  }
+
+  get endpoints(): string[] {
+    return [...this.#methods.keys()];
+  }
+
+  async handle(message: Message, signal: AbortSignal): Promise<Message> {
+    const { endpoint, parameters, docs } = decodeCall(message);
+    const started = performance.now();
+    const outcomes = await this.#answer(docs, { endpoint, parameters, signal });
+    const failed = outcomes.filter((outcome) => 'error' in outcome).length;
+    this.observer.callDone(endpoint, docs.length, failed, (performance.now() - started) / 1000);
+    return encodeOutcomes(outcomes);
+  }
+
+  /** The documents of a batch come from different callers: when the method throws, each is tried by itself. */
+  async #answer(parts: readonly Uint8Array[], context: Omit<CallContext, 'fail'>): Promise<Outcome[]> {
+    try {
+      return await this.#run(parts, context);
+    } catch (thrown) {
+      const error = toClipflowError(thrown, 'EXECUTOR_FAILED');
+      if (error === thrown) throw error;
+      this.log.error({ event: 'executor_threw', endpoint: context.endpoint, documents: parts.length, err: thrown });
+      if (parts.length === 1) throw error;
+      const outcomes: Outcome[] = [];
+      for (const part of parts) outcomes.push(...(await this.#runAlone(part, context)));
+      return outcomes;
+    }
+  }
+
+  async #runAlone(part: Uint8Array, context: Omit<CallContext, 'fail'>): Promise<Outcome[]> {
+    try {
+      return await this.#run([part], context);
+    } catch (thrown) {
+      return [{ error: toClipflowError(thrown, 'EXECUTOR_FAILED').toJSON() }];
+    }
+  }
+
+  async #run(parts: readonly Uint8Array[], context: Omit<CallContext, 'fail'>): Promise<Outcome[]> {
+    const name = this.executor.constructor.name;
+    const method = this.#methods.get(context.endpoint) ?? this.#methods.get(DEFAULT_ENDPOINT);
+    if (!method) throw new ClipflowError('UNKNOWN_ENDPOINT', `${name} does not serve "${context.endpoint}"`);
+    const docs = parts.map((part) => Document.fromBytes(part));
+    const errors = new Map<number, ErrorData>();
+    const answered =
+      (await method(docs, { ...context, fail: (index, error) => void errors.set(index, error) })) ?? docs;
+    if (answered.length !== docs.length) {
+      throw new ClipflowError(
+        'EXECUTOR_FAILED',
+        `${name} answered ${answered.length} documents to ${docs.length}: return one for each, in their order`,
+      );
+    }
+    return answered.map((doc, index) => {
+      const error = errors.get(index);
+      return error ? { error } : { doc: doc.toBytes() };
+    });
+  }
+}

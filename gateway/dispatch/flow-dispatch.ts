@@ -1,0 +1,222 @@
+import type { Outcome } from '../../src/call.js';
+import { Document } from '../../src/document/document.js';
+import { documentToJson } from '../../src/document/json.js';
+import { peek } from '../../src/document/peek.js';
+import type { Route } from '../../src/document/request.js';
+import { ClipflowError } from '../../src/errors.js';
+import { pollingOf, type ExecutorConfig, type Flow } from '../../src/flow/flow.js';
+import { GATEWAY } from '../../src/flow/graph.js';
+import { evaluateWhen } from '../../src/flow/when.js';
+import type { JsonObject } from '../../src/json.js';
+import type { Directory, Replica } from '../../src/transport/transport.js';
+import type { GatewayMetrics } from '../metrics.js';
+import { Budget } from './budget.js';
+import { Dispatcher, type Work } from './dispatcher.js';
+import { reduceDocuments } from './reduce.js';
+
+/** What every protocol hands over. */
+export interface FlowRequest {
+  endpoint: string;
+  parameters: JsonObject;
+  /** DocumentProto each. */
+  docs: readonly Uint8Array[];
+  /** Only executors whose name matches from its start (a regular expression); the others pass documents on. */
+  targetExecutor?: string | undefined;
+  signal?: AbortSignal | undefined;
+  timeoutMs?: number | undefined;
+}
+
+export interface FlowAnswer {
+  /** One per document, in the order given. */
+  outcomes: Outcome[];
+  /** The gateway, then each executor that was asked. */
+  routes: Route[];
+}
+
+/** What a node of the graph lets out: undefined is a document that its `when` keeps out of the branch. */
+type NodeOutput = readonly (Outcome | undefined)[];
+
+interface RunningRequest extends FlowRequest {
+  target: RegExp | undefined;
+  deadline: number | undefined;
+  routes: Route[];
+}
+
+const DEFAULT_ENDPOINT = '/default';
+
+/** The one way into a flow: sends documents through its graph of executors and joins what the branches answer. */
+export class FlowDispatch {
+  readonly budget: Budget;
+  /** One dispatcher for each shard. */
+  #dispatchers = new Map<string, Dispatcher[]>();
+  #endpoints = new Map<string, ReadonlySet<string>>();
+  #nextShard = 0;
+
+  constructor(
+    private readonly flow: Flow,
+    directory: Directory,
+    private readonly metrics: GatewayMetrics,
+  ) {
+    this.budget = new Budget({ docs: flow.limits.queueDocs, bytes: flow.limits.queueBytes });
+    for (const { name, shards, retries } of flow.executors) {
+      const dispatcher = (): Dispatcher => new Dispatcher(name, retries, this.budget, metrics.observerOf(name));
+      this.#dispatchers.set(name, Array.from({ length: shards }, dispatcher));
+    }
+    directory.onChange((replica, change) => {
+      if (change === 'left' || change === 'lost') this.#dispatcherOf(replica)?.replicaGone(replica);
+      else this.#replicaChanged(replica);
+    });
+    for (const replica of directory.replicas.values()) this.#replicaChanged(replica);
+  }
+
+  /** Executors of which a shard has no ready replica. */
+  notReady(): string[] {
+    return this.flow.executors
+      .filter(({ name, replicas }) => replicas > 0 && !this.#dispatchers.get(name)?.every((one) => one.hasReadyReplica))
+      .map(({ name }) => name);
+  }
+
+  /** Documents that the replica holds for this gateway. */
+  outstanding(replica: Replica): number {
+    return this.#dispatcherOf(replica)?.outstanding(replica.info.id) ?? 0;
+  }
+
+  /**
+   * @throws OVERLOADED when the queue is full, UNKNOWN_ENDPOINT when no executor serves the endpoint, INVALID_REQUEST
+   * when a document or the target is malformed; what happens to single documents is in their outcomes
+   */
+  async post(request: FlowRequest): Promise<FlowAnswer> {
+    const { endpoint, docs, targetExecutor, timeoutMs } = request;
+    this.#checkEndpoint(endpoint);
+    const gatewayRoute: Route = { executor: GATEWAY, startTime: now() };
+    const running: RunningRequest = {
+      ...request,
+      target: targetExecutor ? targetPattern(targetExecutor) : undefined,
+      deadline: timeoutMs === undefined ? undefined : performance.now() + timeoutMs,
+      routes: [gatewayRoute],
+    };
+    const outcomes = docs.length > 0 ? await this.#runGraph(running) : [];
+    // Whole milliseconds, and at least one: clip-client divides by them.
+    gatewayRoute.endTime = Math.max(now(), (gatewayRoute.startTime ?? 0) + 1);
+    const failed = outcomes.filter((outcome) => 'error' in outcome).length;
+    this.metrics.documentsDone(endpoint, outcomes.length - failed, failed);
+    return { outcomes, routes: running.routes };
+  }
+
+  async #runGraph(request: RunningRequest): Promise<Outcome[]> {
+    const { nodes, ends } = this.flow.graph;
+    const outputs = new Map<string, Promise<NodeOutput>>();
+    outputs.set(GATEWAY, Promise.resolve(request.docs.map((doc) => ({ doc }))));
+    const outputOf = (name: string): Promise<NodeOutput> => outputs.get(name) ?? Promise.resolve([]);
+    const joined = async (names: readonly string[]): Promise<NodeOutput> =>
+      join(await Promise.all(names.map(outputOf)));
+    for (const { name, needs } of nodes) {
+      const executor = this.flow.executors.find((one) => one.name === name);
+      if (!executor) continue;
+      const output = joined(needs).then((input) => this.#runNode(executor, input, request));
+      output.catch(() => {}); // Reported by whoever awaits the ends.
+      outputs.set(name, output);
+    }
+    // A document that no branch let through comes back as it was sent.
+    return (await joined(ends)).map((outcome, index) => outcome ?? { doc: request.docs[index] ?? new Uint8Array() });
+  }
+
+  async #runNode(executor: ExecutorConfig, input: NodeOutput, request: RunningRequest): Promise<NodeOutput> {
+    const route: Route = { executor: executor.name, startTime: now() };
+    request.routes.push(route);
+    if (request.target && !request.target.test(executor.name)) return input;
+    const output: (Outcome | undefined)[] = [...input];
+    if (this.#serves(executor.name, request.endpoint) !== false) {
+      const indexes: number[] = [];
+      const work: Work[] = [];
+      input.forEach((outcome, index) => {
+        if (!outcome || 'error' in outcome) return;
+        if (executor.when && !meets(executor, outcome.doc)) {
+          output[index] = undefined;
+          return;
+        }
+        indexes.push(index);
+        work.push({ doc: outcome.doc, kind: peek(outcome.doc).kind });
+      });
+      const outcomes = await this.#submit(executor, work, request);
+      indexes.forEach((index, position) => (output[index] = outcomes[position]));
+    }
+    route.endTime = now();
+    return output;
+  }
+
+  async #submit(executor: ExecutorConfig, work: Work[], request: RunningRequest): Promise<NodeOutput> {
+    const { endpoint, parameters, signal, deadline } = request;
+    const left = deadline === undefined ? Infinity : Math.max(0, deadline - performance.now());
+    const timeoutMs = Math.min(left, executor.timeoutSendMs ?? Infinity);
+    const options = { endpoint, parameters, signal, ...(Number.isFinite(timeoutMs) ? { timeoutMs } : {}) };
+    const shards = this.#dispatchers.get(executor.name) ?? [];
+    const asked = pollingOf(executor, endpoint) === 'ALL' ? shards : this.#anyOf(shards);
+    return join(await Promise.all(asked.map((shard) => shard.submit(work, options))));
+  }
+
+  #anyOf(shards: readonly Dispatcher[]): Dispatcher[] {
+    const shard = shards[this.#nextShard++ % shards.length];
+    return shard ? [shard] : [];
+  }
+
+  #dispatcherOf({ info }: Replica): Dispatcher | undefined {
+    return this.#dispatchers.get(info.executor)?.[info.shard];
+  }
+
+  #replicaChanged(replica: Replica): void {
+    const { executor, endpoints } = replica.info;
+    if (endpoints.length > 0) this.#endpoints.set(executor, new Set(endpoints));
+    this.#dispatcherOf(replica)?.replicaChanged(replica);
+  }
+
+  /** Undefined as long as no replica has told what it serves. */
+  #serves(executor: string, endpoint: string): boolean | undefined {
+    const endpoints = this.#endpoints.get(executor);
+    return endpoints && (endpoints.has(endpoint) || endpoints.has(DEFAULT_ENDPOINT));
+  }
+
+  #checkEndpoint(endpoint: string): void {
+    if (this.flow.executors.some(({ name }) => this.#serves(name, endpoint) !== false)) return;
+    const known = [...new Set([...this.#endpoints.values()].flatMap((endpoints) => [...endpoints]))].sort();
+    throw new ClipflowError(
+      'UNKNOWN_ENDPOINT',
+      `no executor of the flow serves "${endpoint}"; served are: ${known.join(', ')}`,
+    );
+  }
+}
+
+/** One outcome per document from those of several branches: an error of any of them stands, documents are reduced. */
+function join(branches: readonly NodeOutput[]): NodeOutput {
+  const [first = [], ...others] = branches;
+  if (others.length === 0) return first;
+  return first.map((outcome, index) =>
+    others.map((branch) => branch[index]).reduce((left, right) => joinOutcomes(left, right), outcome),
+  );
+}
+
+function joinOutcomes(left: Outcome | undefined, right: Outcome | undefined): Outcome | undefined {
+  if (!left || !right) return left ?? right;
+  if ('error' in left) return left;
+  if ('error' in right) return right;
+  return { doc: reduceDocuments(left.doc, right.doc) };
+}
+
+function meets(executor: ExecutorConfig, doc: Uint8Array): boolean {
+  if (!executor.when) return true;
+  const fields = documentToJson(Document.fromBytes(doc));
+  return evaluateWhen(executor.when, { field: (name) => fields[name] });
+}
+
+function targetPattern(target: string): RegExp {
+  try {
+    return new RegExp(`^(?:${target})`);
+  } catch (cause) {
+    throw new ClipflowError('INVALID_REQUEST', `target_executor "${target}" is no regular expression`, { cause });
+  }
+}
+
+/** Milliseconds since the epoch, to the microsecond. */
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}

@@ -1,0 +1,87 @@
+import cors from '@fastify/cors';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { ValidationError } from '../../src/document/validation-error.js';
+import { toClipflowError, type ClipflowError } from '../../src/errors.js';
+import type { Flow } from '../../src/flow/flow.js';
+import type { Logger } from '../../src/telemetry/log.js';
+import { VERSION } from '../../src/version.js';
+import type { FlowDispatch } from '../dispatch/flow-dispatch.js';
+import type { GatewayMetrics } from '../metrics.js';
+import type { ReplicaStatuses } from '../replica-status.js';
+import { httpStatusOf, retryAfter } from './answer.js';
+import { parseBodiesAsJson } from './body.js';
+import { addPostRoutes } from './post.js';
+
+export interface HttpContext {
+  flow: Flow;
+  dispatch: FlowDispatch;
+  statuses: ReplicaStatuses;
+  metrics: GatewayMetrics;
+  /** True once the gateway has been told to stop. */
+  draining: () => boolean;
+  log: Logger;
+}
+
+/** The HTTP protocol: CLIP-as-service's routes, health, status and metrics. */
+export async function createHttpApp(context: HttpContext): Promise<FastifyInstance> {
+  const { flow, log } = context;
+  const app = fastify({
+    bodyLimit: flow.limits.bodyBytes,
+    // Connections that are kept alive must not keep a draining gateway.
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+  });
+  parseBodiesAsJson(app);
+  if (flow.gateway.cors) await app.register(cors);
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ detail: 'Not Found' }));
+  app.setErrorHandler((thrown, request, reply) => sendError(thrown, request, reply, log));
+  app.addHook('onSend', async (_request, reply) => {
+    if (context.draining()) void reply.header('connection', 'close');
+  });
+  addPostRoutes(app, context);
+  addOperationRoutes(app, context);
+  return app;
+}
+
+function addOperationRoutes(app: FastifyInstance, { flow, dispatch, statuses, metrics, draining }: HttpContext): void {
+  app.get('/', async () => ({}));
+  app.get('/dry_run', async () => ({ code: 0, description: '', exception: null }));
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/readyz', async (_request, reply) => {
+    const waitingFor = dispatch.notReady();
+    const ready = waitingFor.length === 0 && !draining();
+    return reply.code(ready ? 200 : 503).send({ ready, draining: draining(), waiting_for: waitingFor });
+  });
+  app.get('/status', async () => ({
+    jina: { clipflow: VERSION, node: process.versions.node, platform: process.platform, architecture: process.arch },
+    envs: {},
+    executors: flow.executors.map(({ name }) => ({ name, replicas: statuses.of(name) })),
+  }));
+  app.get('/metrics', async (_request, reply) =>
+    reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+  );
+}
+
+function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): FastifyReply {
+  if (thrown instanceof ValidationError) return reply.code(422).send({ detail: thrown.details });
+  const error = fromFastify(thrown) ?? toClipflowError(thrown);
+  if (error.code === 'INTERNAL')
+    log.error({ event: 'request_failed', method: request.method, url: request.url, err: thrown });
+  const pause = retryAfter(error.code);
+  if (pause !== undefined) void reply.header('retry-after', pause);
+  return reply.code(httpStatusOf(error)).send({ detail: `${error.code}: ${error.message}` });
+}
+
+function fromFastify(thrown: unknown): ClipflowError | undefined {
+  const code = (thrown as { code?: unknown }).code;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return toClipflowError(
+      `the body is larger than this server takes (with.limits.body_bytes of the flow): ${message}`,
+      'PAYLOAD_TOO_LARGE',
+    );
+  }
+  const status = (thrown as { statusCode?: unknown }).statusCode;
+  if (typeof status === 'number' && status < 500) return toClipflowError(message, 'INVALID_REQUEST');
+  return undefined;
+}

@@ -1,0 +1,82 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { DispatchObserver } from './dispatch/dispatcher.js';
+
+/** Prometheus metrics of a gateway; base units, and the name `clipflow_` before all. */
+export class GatewayMetrics {
+  readonly registry = new Registry();
+  readonly #requests = this.#counter('requests_total', 'Requests answered.', ['protocol', 'endpoint', 'code']);
+  readonly #requestSeconds = this.#histogram(
+    'request_duration_seconds',
+    'From the arrival of a request to its answer.',
+    ['protocol', 'endpoint'],
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  );
+  readonly #documents = this.#counter('documents_total', 'Documents answered.', ['endpoint', 'outcome']);
+  readonly #batchSize = this.#histogram(
+    'batch_documents',
+    'Documents sent to a replica at once.',
+    ['executor'],
+    [1, 2, 4, 8, 16, 32, 64, 128],
+  );
+  readonly #batchSeconds = this.#histogram(
+    'batch_duration_seconds',
+    'From sending a batch to a replica to its answer.',
+    ['executor'],
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  );
+  readonly #deaths = this.#counter('replica_deaths_total', 'Replicas that died with work in hand.', ['executor']);
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
+  }
+
+  requestDone(protocol: string, endpoint: string, code: string, seconds: number): void {
+    this.#requests.inc({ protocol, endpoint, code });
+    this.#requestSeconds.observe({ protocol, endpoint }, seconds);
+  }
+
+  documentsDone(endpoint: string, ok: number, failed: number): void {
+    if (ok > 0) this.#documents.inc({ endpoint, outcome: 'ok' }, ok);
+    if (failed > 0) this.#documents.inc({ endpoint, outcome: 'failed' }, failed);
+  }
+
+  observerOf(executor: string): DispatchObserver {
+    return {
+      batchSent: (documents) => this.#batchSize.observe({ executor }, documents),
+      batchDone: (_documents, seconds) => this.#batchSeconds.observe({ executor }, seconds),
+      replicaDied: () => this.#deaths.inc({ executor }),
+    };
+  }
+
+  /** A value that is read when Prometheus asks. */
+  gauge(name: string, help: string, read: () => number): void {
+    const gauge: Gauge = new Gauge({
+      name: `clipflow_${name}`,
+      help,
+      registers: [this.registry],
+      collect: () => gauge.set(read()),
+    });
+  }
+
+  /** Replicas by executor and state, read when Prometheus asks. */
+  replicaGauge(read: () => { executor: string; state: string; count: number }[]): void {
+    const gauge: Gauge<'executor' | 'state'> = new Gauge({
+      name: 'clipflow_replicas',
+      help: 'Replicas that the gateway knows.',
+      labelNames: ['executor', 'state'],
+      registers: [this.registry],
+      collect: () => {
+        gauge.reset();
+        for (const { count, ...labels } of read()) gauge.set(labels, count);
+      },
+    });
+  }
+
+  #counter<L extends string>(name: string, help: string, labelNames: L[]): Counter<L> {
+    return new Counter({ name: `clipflow_${name}`, help, labelNames, registers: [this.registry] });
+  }
+
+  #histogram<L extends string>(name: string, help: string, labelNames: L[], buckets: number[]): Histogram<L> {
+    return new Histogram({ name: `clipflow_${name}`, help, labelNames, buckets, registers: [this.registry] });
+  }
+}

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { ClipflowError, ERRORS, type ErrorCode, type ErrorData } from './errors.js';
+import type { JsonObject } from './json.js';
+import type { Message } from './transport/transport.js';
+
+/** A batch on its way to a replica: what to do, and the documents (DocumentProto bytes). */
+export interface Call {
+  endpoint: string;
+  parameters: JsonObject;
+  docs: readonly Uint8Array[];
+}
+
+/** One outcome per document of the call, in its order. */
+export type Outcome = { doc: Uint8Array } | { error: ErrorData };
+
+const CallHeader = z.object({
+  endpoint: z.string(),
+  parameters: z.custom<JsonObject>((value) => typeof value === 'object' && value !== null && !Array.isArray(value)),
+});
+
+const AnswerHeader = z.object({
+  errors: z.array(
+    z.object({
+      index: z.int().nonnegative(),
+      code: z.custom<ErrorCode>((code) => typeof code === 'string' && code in ERRORS).catch('INTERNAL'),
+      message: z.string(),
+    }),
+  ),
+});
+
+export function encodeCall({ endpoint, parameters, docs }: Call): Message {
+  return { header: { endpoint, parameters }, parts: docs };
+}
+
+export function decodeCall(message: Message): Call {
+  return { ...CallHeader.parse(message.header), docs: message.parts };
+}
+
+/** A failed document travels as an empty part, and its error in the header. */
+export function encodeOutcomes(outcomes: readonly Outcome[]): Message {
+  const errors = outcomes.flatMap((outcome, index) => ('error' in outcome ? [{ index, ...outcome.error }] : []));
+  return { header: { errors }, parts: outcomes.map((outcome) => ('doc' in outcome ? outcome.doc : new Uint8Array())) };
+}
+
+/** @param expected documents that the call held */
+export function decodeOutcomes(message: Message, expected: number): Outcome[] {
+  const { errors } = AnswerHeader.parse(message.header);
+  if (message.parts.length !== expected) {
+    throw new ClipflowError(
+      'INTERNAL',
+      `a replica answered ${message.parts.length} documents to a call of ${expected}`,
+    );
+  }
+  const outcomes: Outcome[] = message.parts.map((doc) => ({ doc }));
+  for (const { index, ...error } of errors) outcomes[index] = { error };
+  return outcomes;
+}

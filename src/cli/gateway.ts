@@ -1,0 +1,16 @@
+import { startGateway } from '../../gateway/main.js';
+import { runAsProcess } from '../supervise/lifecycle.js';
+import { createLogger } from '../telemetry/log.js';
+import { loadFlowWith, type Flags } from './settings.js';
+
+export interface GatewayFlags extends Flags {
+  monitoringPort?: number;
+}
+
+export async function gateway(path: string, flags: GatewayFlags): Promise<void> {
+  const { flow } = await loadFlowWith(path, flags);
+  const log = createLogger(flow.logLevel, 'gateway');
+  const monitoringPort = flags.monitoringPort ?? (flow.gateway.monitoring ? flow.gateway.portMonitoring : undefined);
+  const start = () => startGateway(flow, { transport: flow.transport, monitoringPort }, log);
+  await runAsProcess(start, flow.gateway.graceMs, log);
+}

@@ -1,0 +1,79 @@
+#!/usr/bin/env node
+import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { EXIT_CONFIG, isStartError, toClipflowError } from '../errors.js';
+import { PACKAGE_ROOT, VERSION } from '../version.js';
+import type { ExecutorFlags } from './executor.js';
+import type { GatewayFlags } from './gateway.js';
+import type { ServeFlags } from './serve.js';
+
+const DEFAULT_FLOW = join(PACKAGE_ROOT, 'flows', 'default.yml');
+
+function count(text: string): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number >= 0) return number;
+  throw new InvalidArgumentError('expected a whole number');
+}
+
+const program = new Command('clipflow')
+  .description('Serves CLIP embeddings: a YAML flow wires a gateway to replicated encoder executors.')
+  .version(VERSION);
+
+function flowCommand(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option('--transport <address>', 'embedded, or nats://host:4222 (CLIPFLOW_TRANSPORT, with.transport)')
+    .option(
+      '--log-level <level>',
+      'fatal, error, warn, info, debug, trace or silent (CLIPFLOW_LOG_LEVEL, with.log_level)',
+    )
+    .option(
+      '--uri-allow <list>',
+      'uris that the server fetches: public,private,file (CLIPFLOW_URI_ALLOW, with.uri.allow)',
+    )
+    .option('--models <folder>', 'folder of model folders (CLIPFLOW_MODELS)');
+}
+
+flowCommand('serve', 'Starts a whole flow on this machine: its gateway and every replica, each a process of its own.')
+  .argument('[flow]', 'flow file, or - for standard input', DEFAULT_FLOW)
+  .option('--port <port>', 'port of the gateway (with.port); 0 takes a free one')
+  .action(async (flow: string, flags: ServeFlags) => (await import('./serve.js')).serve(flow, flags));
+
+flowCommand('gateway', 'Starts the gateway of a flow alone, as a container does.')
+  .argument('<flow>', 'flow file, or - for standard input')
+  .option('--port <port>', 'port of the gateway (with.port)')
+  .option('--monitoring-port <port>', 'port for the metrics alone', count)
+  .action(async (flow: string, flags: GatewayFlags) => (await import('./gateway.js')).gateway(flow, flags));
+
+flowCommand('executor', 'Starts one replica of an executor alone, as a container does.')
+  .argument('<flow>', 'flow file, or - for standard input')
+  .requiredOption('--name <executor>', 'name of the executor in the flow')
+  .option('--shard <index>', 'shard that it holds', count, 0)
+  .option('--replica <index>', 'index among the replicas of the shard', count, 0)
+  .option('--replicas-on-machine <count>', 'replicas that share this machine: threads are divided by it', count, 1)
+  .option('--monitoring-port <port>', 'port for its metrics', count)
+  .action(async (flow: string, flags: ExecutorFlags) => (await import('./executor.js')).executor(flow, flags));
+
+program
+  .command('schema')
+  .description('Prints the JSON Schema of flow files.')
+  .action(async () => {
+    const { flowJsonSchema } = await import('../flow/json-schema.js');
+    process.stdout.write(`${JSON.stringify(flowJsonSchema(), null, 2)}\n`);
+  });
+
+program.hook('preAction', (_program, command) => {
+  const { models } = command.opts<{ models?: string }>();
+  if (models !== undefined) process.env.CLIPFLOW_MODELS = models;
+});
+
+try {
+  await program.parseAsync();
+} catch (thrown) {
+  const error = toClipflowError(thrown);
+  process.stderr.write(
+    `clipflow: ${isStartError(error) ? error.message : ((thrown as Error).stack ?? error.message)}\n`,
+  );
+  process.exitCode = isStartError(error) ? EXIT_CONFIG : 1;
+}

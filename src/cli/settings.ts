@@ -1,0 +1,58 @@
+import { text } from 'node:stream/consumers';
+import { parseUriAllow } from '../document/uri.js';
+import { ClipflowError } from '../errors.js';
+import type { Flow } from '../flow/flow.js';
+import { loadFlow } from '../flow/load.js';
+import { parseLogLevel } from '../telemetry/log.js';
+
+/** Flags that go over the environment, which goes over the flow file. */
+export interface Flags {
+  port?: string;
+  transport?: string;
+  logLevel?: string;
+  uriAllow?: string;
+}
+
+export interface LoadedFlow {
+  flow: Flow;
+  /** The text, where the flow came from standard input: child processes get it the same way. */
+  stdin?: string;
+}
+
+/** @param path a file, or `-` for standard input */
+export async function loadFlowWith(
+  path: string,
+  flags: Flags,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<LoadedFlow> {
+  if (path !== '-') return { flow: overlay(loadFlow({ path }, env), flags, env) };
+  const stdin = await text(process.stdin);
+  return { flow: overlay(loadFlow({ text: stdin, name: 'stdin' }, env), flags, env), stdin };
+}
+
+function overlay(flow: Flow, flags: Flags, env: NodeJS.ProcessEnv): Flow {
+  const transport = flags.transport ?? env.CLIPFLOW_TRANSPORT ?? flow.transport;
+  const logLevel = parseLogLevel(flags.logLevel ?? env.CLIPFLOW_LOG_LEVEL ?? env.JINA_LOG_LEVEL ?? flow.logLevel);
+  const uriAllow = flags.uriAllow ?? env.CLIPFLOW_URI_ALLOW;
+  return {
+    ...flow,
+    transport,
+    logLevel,
+    ...(uriAllow === undefined ? {} : { uri: { allow: parseUriAllow(uriAllow) } }),
+    ...(flags.port === undefined ? {} : { gateway: { ...flow.gateway, listen: onPort(flow, flags.port) } }),
+  };
+}
+
+function onPort(flow: Flow, text: string): Flow['gateway']['listen'] {
+  const port = portNumber(text, '--port');
+  if (flow.gateway.listen.length > 1) {
+    throw new ClipflowError('INVALID_CONFIG', '--port sets one port, but this flow lists several (with.port)');
+  }
+  return flow.gateway.listen.map((entry) => ({ ...entry, port }));
+}
+
+export function portNumber(text: string, flag: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65535) return port;
+  throw new ClipflowError('INVALID_CONFIG', `${flag} ${text}: expected a port from 0 to 65535`);
+}

@@ -1,0 +1,13 @@
+import { fromBinary, fromJson, toBinary, toJson } from '@bufbuild/protobuf';
+import { StructSchema } from '@bufbuild/protobuf/wkt';
+import type { JsonObject } from '../json.js';
+
+/** Decodes a google.protobuf.Struct; throws a plain Error when it is malformed or nested too deep. */
+export function readStruct(payload: Uint8Array): JsonObject {
+  return toJson(StructSchema, fromBinary(StructSchema, payload));
+}
+
+/** Encodes a google.protobuf.Struct: numbers become doubles; NaN, infinities and `undefined` throw a plain Error. */
+export function writeStruct(value: JsonObject): Uint8Array {
+  return toBinary(StructSchema, fromJson(StructSchema, value));
+}

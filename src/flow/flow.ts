@@ -1,0 +1,105 @@
+import type { UriPolicy } from '../document/uri.js';
+import type { JsonObject } from '../json.js';
+import type { FlowGraph } from './graph.js';
+import type { WhenCondition } from './when.js';
+
+/** A validated flow with every default filled in. It is plain data and survives JSON. */
+export interface Flow {
+  /** Keeps flows on one NATS apart: letters, digits, `_` and `-`. */
+  readonly name: string;
+  /** Absolute path of the file; relative `uses` start from its folder. */
+  readonly file: string | undefined;
+  readonly version: string;
+  /** `embedded` or the url of a NATS server. */
+  readonly transport: string;
+  readonly logLevel: LogLevel;
+  /** Which uris may be fetched. */
+  readonly uri: UriPolicy;
+  readonly limits: Limits;
+  readonly gateway: GatewayConfig;
+  /** In the order of the file. */
+  readonly executors: readonly ExecutorConfig[];
+  readonly graph: FlowGraph;
+  /** Keys of Jina that were accepted and mean nothing here. */
+  readonly ignored: readonly IgnoredKey[];
+}
+
+export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+export type Protocol = 'grpc' | 'http' | 'websocket';
+export type Polling = 'ANY' | 'ALL';
+
+export interface IgnoredKey {
+  /** Of the mapping that holds the key, as messages write it: `executors[0]`. */
+  readonly path: string;
+  readonly key: string;
+}
+
+export interface Limits {
+  readonly bodyBytes: number;
+  readonly imagePixels: number;
+  readonly imageBytes: number;
+  readonly queueDocs: number;
+  readonly queueBytes: number;
+  readonly uriBytes: number;
+  readonly uriTimeoutMs: number;
+}
+
+export interface GatewayConfig {
+  readonly host: string;
+  /** Each port with the protocols that it speaks; port 0 takes a free one. */
+  readonly listen: readonly { readonly port: number; readonly protocols: readonly Protocol[] }[];
+  readonly cors: boolean;
+  /** Requests of one stream that are taken in before the first is answered; 0 sets no limit. */
+  readonly prefetch: number;
+  /** Paths of PEM files, relative to the working directory; there when TLS is on. */
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  readonly monitoring: boolean;
+  readonly portMonitoring: number;
+  readonly exposeEndpoints: JsonObject;
+  readonly uvicornKwargs: JsonObject;
+  readonly grpcServerOptions: JsonObject;
+  readonly title: string | undefined;
+  readonly description: string | undefined;
+  readonly graceMs: number;
+}
+
+export interface ExecutorConfig {
+  readonly name: string;
+  /** Name of a built-in executor, path of a module or name of a package. */
+  readonly uses: string;
+  /** `uses.with` overlaid by `uses_with`. */
+  readonly with: JsonObject;
+  /** `uses.metas` overlaid by `uses_metas`, without its `py_modules`. */
+  readonly metas: JsonObject;
+  /** Python modules that a flow of Jina names, like `clip_server.executors.clip_onnx`. */
+  readonly pyModules: readonly string[];
+  /** Endpoint to method, laid over the executor's own. */
+  readonly requests: Readonly<Record<string, string>>;
+  readonly replicas: number;
+  readonly shards: number;
+  /** By endpoint; `*` is there always and stands for the others. */
+  readonly polling: Readonly<Record<string, Polling>>;
+  /** As the graph has it: never empty, `gateway` for what comes from the caller. */
+  readonly needs: readonly string[];
+  readonly when: WhenCondition | undefined;
+  /** The flow's environment overlaid by the executor's; `RR` not resolved yet. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Absent: waits for ever. */
+  readonly timeoutReadyMs: number | undefined;
+  /** Absent: no limit. */
+  readonly timeoutSendMs: number | undefined;
+  readonly retries: number;
+  readonly workspace: string | undefined;
+  readonly monitoring: boolean;
+  /** Ports of the first replicas, the rest count on from the last; empty: the plan finds free ones. */
+  readonly portMonitoring: readonly number[];
+  readonly replicasPerGpu: number | undefined;
+  readonly graceMs: number;
+  /** Absent: what the executor asks for. */
+  readonly batchSize: number | undefined;
+}
+
+/** How an endpoint of an executor with shards is served. */
+export function pollingOf(executor: ExecutorConfig, endpoint: string): Polling {
+  return executor.polling[endpoint] ?? executor.polling['*'] ?? 'ANY';
+}

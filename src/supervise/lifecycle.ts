@@ -1,0 +1,67 @@
+import { EXIT_CONFIG, isStartError, toClipflowError } from '../errors.js';
+import type { Logger } from '../telemetry/log.js';
+
+/** What a part says of itself once it serves. */
+export interface Ready {
+  /** Port that a gateway listens on: the one it got where the flow asks for port 0. */
+  port?: number;
+}
+
+/** What a process that a supervisor started tells it. */
+export type ChildMessage = { type: 'ready' } & Ready;
+
+/** A running part of a flow: a gateway, a replica, or a whole flow. */
+export interface Running {
+  /** Resolves when the part serves. */
+  ready: Promise<Ready>;
+  /** Finishes what is in hand and lets go of everything. */
+  drain(): Promise<void>;
+}
+
+/** Grace that is left when the supervisor is gone: nobody waits for the answers any more. */
+const ORPHAN_GRACE_MS = 5000;
+
+/**
+ * Runs one part of a flow as this process: reports readiness to the supervisor, if there is one; drains on SIGTERM, and
+ * on SIGINT unless supervised (a terminal sends it to all processes, and the supervisor drains them in order); ends when
+ * the supervisor is gone. Exit codes: 0 drained, 78 wrong settings (restarting is no use), 1 anything else.
+ */
+export async function runAsProcess(start: () => Promise<Running>, graceMs: number, log: Logger): Promise<void> {
+  const supervised = process.send !== undefined;
+  let running: Running | undefined;
+  let ending = false;
+
+  const end = async (reason: string, limitMs: number): Promise<void> => {
+    if (ending) process.exit(1);
+    ending = true;
+    log.info({ event: 'draining', reason });
+    setTimeout(() => {
+      log.error({ event: 'drain_timed_out', grace_ms: limitMs });
+      process.exit(1);
+    }, limitMs).unref();
+    await running?.drain();
+    log.info({ event: 'stopped' });
+    process.exit(0);
+  };
+  process.on('SIGTERM', () => void end('SIGTERM', graceMs));
+  process.on('SIGINT', () => {
+    if (!supervised) void end('SIGINT', graceMs);
+  });
+  if (supervised)
+    process.on('disconnect', () => void end('the supervisor is gone', Math.min(graceMs, ORPHAN_GRACE_MS)));
+
+  try {
+    running = await start();
+    const message: ChildMessage = { type: 'ready', ...(await running.ready) };
+    if (process.connected) process.send?.(message);
+  } catch (thrown) {
+    const error = toClipflowError(thrown);
+    log.fatal({
+      event: 'start_failed',
+      code: error.code,
+      reason: error.message,
+      ...(isStartError(error) ? {} : { err: thrown }),
+    });
+    process.exit(isStartError(error) ? EXIT_CONFIG : 1);
+  }
+}

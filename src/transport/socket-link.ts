@@ -1,0 +1,69 @@
+import type { Socket } from 'node:net';
+import type { Link } from './channel.js';
+
+/** Longest frame on a local socket: small enough that frames of several messages take turns. */
+const MAX_FRAME = 256 * 1024;
+
+/** Frames over a byte stream, each behind its length (u32, little-endian). */
+export class SocketLink implements Link {
+  readonly maxFrame = MAX_FRAME;
+  #received: Buffer[] = [];
+  #length = 0;
+
+  constructor(
+    private readonly socket: Socket,
+    onFrame: (frame: Uint8Array) => void,
+  ) {
+    socket.on('data', (chunk: Buffer) => {
+      this.#received.push(chunk);
+      this.#length += chunk.length;
+      this.#cut(onFrame);
+    });
+  }
+
+  send(chunks: readonly Uint8Array[]): void {
+    if (!this.socket.writable) return;
+    const length = Buffer.allocUnsafe(4);
+    length.writeUInt32LE(
+      chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0),
+      0,
+    );
+    this.socket.cork();
+    this.socket.write(length);
+    for (const chunk of chunks) this.socket.write(chunk);
+    // Frames of one turn of the event loop leave in one system call.
+    process.nextTick(() => this.socket.uncork());
+  }
+
+  #cut(onFrame: (frame: Uint8Array) => void): void {
+    if (this.#length < 4) return;
+    const wanted = this.#nextLength();
+    if (wanted > MAX_FRAME) this.socket.destroy(new Error('the other side does not speak frames'));
+    if (wanted > MAX_FRAME || wanted > this.#length - 4) return;
+    const buffer = this.#join();
+    let offset = 0;
+    while (buffer.length - offset >= 4) {
+      const end = offset + 4 + buffer.readUInt32LE(offset);
+      if (end > buffer.length) break;
+      onFrame(buffer.subarray(offset + 4, end));
+      offset = end;
+    }
+    const rest = buffer.subarray(offset);
+    this.#received = rest.length > 0 ? [rest] : [];
+    this.#length = rest.length;
+  }
+
+  /** Length of the first frame that is not complete yet; its chunks are joined only once all are there. */
+  #nextLength(): number {
+    const [first] = this.#received;
+    return (first && first.length >= 4 ? first : this.#join()).readUInt32LE(0);
+  }
+
+  #join(): Buffer {
+    const joined = this.#received.length === 1 ? this.#received[0] : undefined;
+    if (joined) return joined;
+    const all = Buffer.concat(this.#received, this.#length);
+    this.#received = [all];
+    return all;
+  }
+}

@@ -1,0 +1,75 @@
+import type { JsonObject } from '../json.js';
+
+/**
+ * The seam between a gateway and its replicas. A transport moves messages: it knows nothing of documents, executors'
+ * code or protocols. test/contract/transport.ts states what each implementation must do.
+ */
+export interface Transport {
+  readonly kind: 'embedded' | 'nats';
+  /** False while the way to the other side is broken and being mended. */
+  readonly connected: boolean;
+  /** The gateway's side: follows the replicas that come and go. */
+  watch(): Promise<Directory>;
+  /** A replica's side: announces itself, takes calls, and answers each with what `handler` resolves to. */
+  register(info: ReplicaInfo, handler: Handler): Promise<Registration>;
+  /** Leaves; calls that are under way are rejected with TRANSPORT_FAILED. */
+  close(): Promise<void>;
+}
+
+/** A JSON header and any number of byte strings, whose borders are kept. */
+export interface Message {
+  header: JsonObject;
+  parts: readonly Uint8Array[];
+}
+
+export type Handler = (message: Message, signal: AbortSignal) => Promise<Message>;
+
+/** What a replica says of itself. */
+export interface ReplicaInfo {
+  /** Unique for each start of a replica's process. */
+  id: string;
+  executor: string;
+  shard: number;
+  pid: number;
+  host: string;
+  state: 'starting' | 'ready' | 'draining';
+  /** Endpoints that it serves; `/default` stands for every other one. */
+  endpoints: string[];
+  /** Documents that it wants at once. */
+  batchSize: number;
+  /** Batches that it takes at a time: one that runs and those that it prepares meanwhile. */
+  credit: number;
+  /** Calls that it holds, from all gateways. */
+  outstanding: number;
+}
+
+export interface CallOptions {
+  /** Gives the call up on both sides; the promise rejects with CANCELLED. */
+  signal?: AbortSignal;
+  /** Milliseconds until the call is given up on both sides with DEADLINE_EXCEEDED. */
+  timeoutMs?: number;
+}
+
+/** A gateway's view of one replica. */
+export interface Replica {
+  readonly info: Readonly<ReplicaInfo>;
+  /** Rejects with REPLICA_LOST when the replica is gone before it answered, or with the error that its handler threw. */
+  call(message: Message, options?: CallOptions): Promise<Message>;
+}
+
+/** `left` is a replica that said goodbye, `lost` one that did not. */
+export type DirectoryChange = 'joined' | 'updated' | 'left' | 'lost';
+
+export interface Directory {
+  /** By id; those that left or were lost are not in it. */
+  readonly replicas: ReadonlyMap<string, Replica>;
+  /** Returns a function that ends the subscription. */
+  onChange(listener: (replica: Replica, change: DirectoryChange) => void): () => void;
+}
+
+export interface Registration {
+  /** Tells the gateways what changed. */
+  update(change: Partial<Pick<ReplicaInfo, 'state' | 'endpoints' | 'batchSize' | 'credit'>>): void;
+  /** Says `draining`, answers what is in hand, then says goodbye. */
+  drain(): Promise<void>;
+}

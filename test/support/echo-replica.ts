@@ -1,0 +1,45 @@
+import { hostname } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { openTransport } from '../../src/transport/open.js';
+import type { Message, ReplicaInfo } from '../../src/transport/transport.js';
+
+/**
+ * A replica in a process of its own, for the transport contract. `header.op`: `echo` answers what came, `sleep` does so
+ * after `header.ms`, `hang` never answers, `fail` throws. What it takes and what is aborted goes to the parent.
+ */
+const [address = '', namespace = '', id = ''] = process.argv.slice(2);
+
+async function handle(message: Message, signal: AbortSignal): Promise<Message> {
+  const { op, ms, nonce } = message.header;
+  process.send?.({ event: 'taken', op, nonce });
+  signal.addEventListener('abort', () => process.send?.({ event: 'aborted', op, nonce }));
+  if (op === 'sleep') await delay(Number(ms));
+  if (op === 'hang') await new Promise(() => {});
+  if (op === 'fail') throw new Error('the handler failed on purpose');
+  return message;
+}
+
+const transport = await openTransport(address, namespace);
+const info: ReplicaInfo = {
+  id,
+  executor: 'echo',
+  shard: 0,
+  pid: process.pid,
+  host: hostname(),
+  state: 'starting',
+  endpoints: ['/default'],
+  batchSize: 8,
+  credit: 2,
+  outstanding: 0,
+};
+const registration = await transport.register(info, handle);
+registration.update({ state: 'ready' });
+process.on('message', (command) => {
+  if (command !== 'drain') return;
+  void registration
+    .drain()
+    .then(() => transport.close())
+    .then(() => process.disconnect());
+});
+process.on('disconnect', () => process.exit(0));
+process.send?.({ event: 'up' });
