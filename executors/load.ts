@@ -7,7 +7,11 @@ import { Executor, type ExecutorClass } from './executor.js';
 /** Executors that ship, by the names that flows use: ours, and those of CLIP-as-service's Python modules. */
 const BUILT_IN: Record<string, () => Promise<ExecutorClass>> = {
   CLIPEncoder: async () => (await import('./clip/clip-executor.js')).ClipExecutor,
+  BaseExecutor: async () => BaseExecutor,
 };
+
+/** Serves nothing, so documents pass: an executor that only joins branches. */
+class BaseExecutor extends Executor {}
 
 /**
  * The class that a flow's `uses` names: one that ships, a file (`./x.ts`, `./x.js`, from the flow's folder), or a

@@ -76,6 +76,11 @@ export class FlowDispatch {
       .map(({ name }) => name);
   }
 
+  /** The endpoint as a label of metrics: callers may name any, so those that no executor names are one. */
+  labelOf(endpoint: string): string {
+    return [...this.#endpoints.values()].some((endpoints) => endpoints.has(endpoint)) ? endpoint : DEFAULT_ENDPOINT;
+  }
+
   /** Documents that the replica holds for this gateway. */
   outstanding(replica: Replica): number {
     return this.#dispatcherOf(replica)?.outstanding(replica.info.id) ?? 0;
@@ -99,7 +104,7 @@ export class FlowDispatch {
     // Whole milliseconds, and at least one: clip-client divides by them.
     gatewayRoute.endTime = Math.max(now(), (gatewayRoute.startTime ?? 0) + 1);
     const failed = outcomes.filter((outcome) => 'error' in outcome).length;
-    this.metrics.documentsDone(endpoint, outcomes.length - failed, failed);
+    this.metrics.documentsDone(this.labelOf(endpoint), outcomes.length - failed, failed);
     return { outcomes, routes: running.routes };
   }
 
@@ -165,8 +170,8 @@ export class FlowDispatch {
   }
 
   #replicaChanged(replica: Replica): void {
-    const { executor, endpoints } = replica.info;
-    if (endpoints.length > 0) this.#endpoints.set(executor, new Set(endpoints));
+    const { executor, endpoints, state } = replica.info;
+    if (state !== 'starting') this.#endpoints.set(executor, new Set(endpoints));
     this.#dispatcherOf(replica)?.replicaChanged(replica);
   }
 

@@ -27,7 +27,7 @@ async function post(
   if (endpoint !== undefined) request.header.execEndpoint = endpoint;
   const { execEndpoint, targetExecutor } = request.header;
   const done = (code: string): void =>
-    metrics.requestDone('http', execEndpoint, code, (performance.now() - started) / 1000);
+    metrics.requestDone('http', dispatch.labelOf(execEndpoint), code, (performance.now() - started) / 1000);
   const caller = callerSignal(reply);
   try {
     const answer = await dispatch.post({

@@ -53,6 +53,9 @@ interface Span {
   end: number;
 }
 
+/** Tells the constructor to set nothing, not even an id. */
+const FROM_BYTES = {};
+
 export type DocumentInit = Partial<Omit<Document, 'contentKind' | 'toBytes'>>;
 
 /**
@@ -71,14 +74,14 @@ export class Document {
 
   /** An id of 32 hex digits is generated unless `init` has one. */
   constructor(init: DocumentInit = {}) {
-    Object.assign(this, { id: init.id ?? newId() }, init);
+    if (init === FROM_BYTES) return;
+    this.id = init.id ?? newId();
+    Object.assign(this, init);
   }
 
   /** The document that a DocumentProto holds. Keeps `bytes`, which must not change any more. */
   static fromBytes(bytes: Uint8Array): Document {
-    const document = new Document({ id: '' });
-    document.#values.clear();
-    document.#touched.clear();
+    const document = new Document(FROM_BYTES);
     document.#bytes = bytes;
     return document;
   }
@@ -88,7 +91,7 @@ export class Document {
     const changes = new Map<Field<unknown>, Uint8Array>();
     for (const field of this.#touched) {
       const encoded = encode(field, this.#values.get(field));
-      if (Buffer.compare(encoded, concat(this.#raw(field))) !== 0) changes.set(field, encoded);
+      if (!this.#came(field, encoded)) changes.set(field, encoded);
     }
     if (changes.size === 0) return this.#bytes;
     const changed = new Set([...changes.keys()].flatMap((field) => field.tags)).add(REPLACED);
@@ -268,9 +271,14 @@ export class Document {
     return this.#scan().filter((span) => field.tags.includes(span.tag));
   }
 
-  /** The occurrences of a field as they came, tags and lengths included. */
-  #raw(field: Field<unknown>): Uint8Array[] {
-    return this.#find(field).map((span) => slice(this.#bytes, span.start, span.end));
+  /** Whether `encoded` is how the field came, tags and lengths included. */
+  #came(field: Field<unknown>, encoded: Uint8Array): boolean {
+    let at = 0;
+    for (const { start, end } of this.#find(field)) {
+      const came = slice(this.#bytes, start, end);
+      if (Buffer.compare(came, encoded.subarray(at, (at += came.length))) !== 0) return false;
+    }
+    return at === encoded.length;
   }
 
   #scan(): Span[] {
@@ -280,14 +288,16 @@ export class Document {
 
 function scan(bytes: Uint8Array): Span[] {
   const spans: Span[] = [];
-  let content = REPLACED;
+  let content: Span[] = [];
   for (const field = new FieldCursor(bytes); field.next();) {
-    const { tag, start, value, end } = field;
-    if (tag !== content && CONTENT_TAGS.includes(tag)) {
-      for (const span of spans) if (span.tag === content) span.tag = REPLACED;
-      content = tag;
+    const span = { tag: field.tag, start: field.start, value: field.value, end: field.end };
+    spans.push(span);
+    if (!CONTENT_TAGS.includes(span.tag)) continue;
+    if (content[0] && content[0].tag !== span.tag) {
+      for (const replaced of content) replaced.tag = REPLACED;
+      content = [];
     }
-    spans.push({ tag, start, value, end });
+    content.push(span);
   }
   return spans;
 }

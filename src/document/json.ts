@@ -4,11 +4,11 @@ import type { JsonObject, JsonValue } from '../json.js';
 import { Document, type DocumentInit } from './document.js';
 import type { NamedScore } from './fields.js';
 import { ndArrayFromJson, ndArrayToJson } from './ndarray-json.js';
-import { validate, ValidationError, type Location } from './validation-error.js';
+import { integer, validate, ValidationError, type Location } from './validation-error.js';
 import { MAX_NESTING } from './wire.js';
 
 const text = z.string().nullish();
-const uint32 = z.int().min(0).max(0xffffffff).nullish();
+const uint32 = integer.min(0).max(0xffffffff).nullish();
 const float = z.float32().nullish();
 const scores = z
   .record(

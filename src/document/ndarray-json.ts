@@ -54,22 +54,26 @@ export function ndArrayFromJson(value: unknown, location: Location): NdArray {
   }
   const numbers: number[] = [];
   let booleans = 0;
-  const flatten = (list: unknown[], axis: number, loc: Location): void => {
-    if (list.length !== shape[axis]) {
-      throw ValidationError.at(loc, `ragged array: expected ${shape[axis]} values, got ${list.length}`);
-    }
+  // Indices on the way down, for the location of an error.
+  const path: number[] = [];
+  const fail = (depth: number, msg: string, type?: string): never => {
+    throw ValidationError.at([...location, ...path.slice(0, depth)], msg, type);
+  };
+  const flatten = (list: unknown[], axis: number): void => {
+    if (list.length !== shape[axis]) fail(axis, `ragged array: expected ${shape[axis]} values, got ${list.length}`);
     for (let i = 0; i < list.length; i++) {
       const item: unknown = list[i];
+      path[axis] = i;
       if (axis + 1 < shape.length) {
-        if (Array.isArray(item)) flatten(item, axis + 1, loc);
-        else throw ValidationError.at([...loc, i], 'ragged array: value is not a valid list', 'type_error.list');
+        if (Array.isArray(item)) flatten(item, axis + 1);
+        else fail(axis + 1, 'ragged array: value is not a valid list', 'type_error.list');
       } else if (typeof item === 'number' || typeof item === 'boolean') {
         if (typeof item === 'boolean') booleans++;
         numbers.push(Number(item));
-      } else throw ValidationError.at([...loc, i], 'value is not a valid float', 'type_error.float');
+      } else fail(axis + 1, 'value is not a valid float', 'type_error.float');
     }
   };
-  flatten(value, 0, location);
+  flatten(value, 0);
   return pack(numbers, shape, booleans === numbers.length);
 }
 

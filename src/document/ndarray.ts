@@ -1,5 +1,4 @@
-import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
-import { ClipflowError } from '../errors.js';
+import { BinaryReader, type BinaryWriter } from '@bufbuild/protobuf/wire';
 import { elements, type Elements } from './dtype.js';
 import { BYTES, EMPTY, FieldCursor, merged, tagOf, VARINT } from './wire.js';
 
@@ -48,16 +47,14 @@ const SHAPE = tagOf(2, VARINT);
 const SHAPE_PACKED = tagOf(2, BYTES);
 const DTYPE = tagOf(3, BYTES);
 
-/** Decodes an NdArrayProto; whether its parts fit together shows when the elements are read. */
+/** Decodes an NdArrayProto; whether its parts fit together shows when the elements are read. Throws a plain Error. */
 export function readNdArray(payload: Uint8Array): NdArray {
   const dense: Uint8Array[] = [];
   let clsName = '';
   for (const field = new FieldCursor(payload); field.next();) {
     if (field.tag === DENSE) dense.push(field.payload());
     else if (field.tag === CLS_NAME) clsName = field.text();
-    else if (field.tag === SPARSE) {
-      throw new ClipflowError('INVALID_DOCUMENT', 'a sparse array is not supported: send it dense');
-    }
+    else if (field.tag === SPARSE) throw new Error('a sparse array is not supported: send it dense');
   }
   return readDense(merged(dense), clsName);
 }
@@ -80,14 +77,9 @@ function readDense(payload: Uint8Array, clsName: string): NdArray {
 
 /** Writes an NdArrayProto behind `tag`, with its length. */
 export function writeNdArray(writer: BinaryWriter, tag: number, array: NdArray): void {
-  // What stands around the buffer is written first, so that the lengths are known and the buffer is copied once.
-  const tail = new BinaryWriter().uint32(SHAPE_PACKED).fork();
-  for (const dimension of array.shape) tail.uint32(dimension);
-  const behind = tail.join().uint32(DTYPE).string(array.dtype).finish();
-  const head = new BinaryWriter().uint32(BUFFER).uint32(array.buffer.length).finish();
-  const name = new BinaryWriter().uint32(CLS_NAME).string(array.clsName).finish();
-  const denseLength = head.length + array.buffer.length + behind.length;
-  const denseHead = new BinaryWriter().uint32(DENSE).uint32(denseLength).finish();
-  writer.uint32(tag).uint32(denseHead.length + denseLength + name.length);
-  writer.raw(denseHead).raw(head).raw(array.buffer).raw(behind).raw(name);
+  writer.uint32(tag).fork().uint32(DENSE).fork();
+  writer.uint32(BUFFER).bytes(array.buffer).uint32(SHAPE_PACKED).fork();
+  for (const dimension of array.shape) writer.uint32(dimension);
+  writer.join().uint32(DTYPE).string(array.dtype).join();
+  writer.uint32(CLS_NAME).string(array.clsName).join();
 }

@@ -7,7 +7,7 @@ export function readStruct(payload: Uint8Array): JsonObject {
   return toJson(StructSchema, fromBinary(StructSchema, payload));
 }
 
-/** Encodes a google.protobuf.Struct: numbers become doubles; NaN, infinities and `undefined` throw a plain Error. */
+/** Encodes a google.protobuf.Struct: numbers become doubles. Throws a plain Error for what is no JSON or too deep. */
 export function writeStruct(value: JsonObject): Uint8Array {
   return toBinary(StructSchema, fromJson(StructSchema, value));
 }

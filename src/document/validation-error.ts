@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { ClipflowError } from '../errors.js';
 
 /** Where in a JSON body a value stands: ['body', 'data', 0, 'text']. */
@@ -32,16 +32,21 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, location: Loca
   );
 }
 
+const NOT_AN_INTEGER = 'value is not a valid integer';
+
+/** zod reports a string given for an integer as "expected number": its message tells them apart. */
+export const integer = z.int({ error: ({ code }) => (code === 'invalid_type' ? NOT_AN_INTEGER : undefined) });
+
 const TYPE_ERRORS: Readonly<Record<string, { msg: string; type: string }>> = {
   string: { msg: 'str type expected', type: 'type_error.str' },
   number: { msg: 'value is not a valid float', type: 'type_error.float' },
-  int: { msg: 'value is not a valid integer', type: 'type_error.integer' },
   array: { msg: 'value is not a valid list', type: 'type_error.list' },
   object: { msg: 'value is not a valid dict', type: 'type_error.dict' },
   record: { msg: 'value is not a valid dict', type: 'type_error.dict' },
 };
 
 function describe(issue: z.core.$ZodIssue): { msg: string; type: string } {
+  if (issue.message === NOT_AN_INTEGER) return { msg: NOT_AN_INTEGER, type: 'type_error.integer' };
   if (issue.code === 'invalid_type') {
     return TYPE_ERRORS[issue.expected] ?? { msg: issue.message, type: 'type_error' };
   }

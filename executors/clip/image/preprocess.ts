@@ -57,6 +57,11 @@ export async function preprocessImage(bytes: Uint8Array, transform: ImageTransfo
 
 /** Reads the header only. */
 async function openSource(bytes: Uint8Array, format: ImageFormat, maxPixels: number): Promise<Source> {
+  // A PNG says its size in the first bytes, libvips only once the header is whole.
+  if (format === 'png' && bytes.length >= 24) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    checkPixels(view.getUint32(16), view.getUint32(20), maxPixels);
+  }
   // 'truncated' fails where PIL fails: on missing data, not on a warning of libjpeg. Our own limit names the numbers.
   const options: SharpOptions = { failOn: 'truncated', ignoreIcc: true, limitInputPixels: false };
   const image = sharp(bytes, options);

@@ -37,7 +37,7 @@ describe('documents in JSON', () => {
       const ours = documentFromJson(json, []).toBytes();
       assert.deepEqual(documentToJson(Document.fromBytes(ours)), withoutGuesses(dict, json));
       // Whole numbers of a byte are kept as bytes, see ndArrayFromJson; all else is the same message.
-      if (JSON.stringify(json).includes('"tensor":[[0,1],[2,255]]')) return;
+      if (Document.fromBytes(ours).tensor?.dtype === '|u1') return;
       const expected = oracleDecode(DOCUMENT, Buffer.from(document, 'base64')) as Record<string, unknown>;
       if (json['mime_type'] == null) delete expected['mime_type'];
       assert.deepEqual(oracleDecode(DOCUMENT, ours), expected);

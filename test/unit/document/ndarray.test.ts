@@ -59,7 +59,10 @@ describe('NdArray', () => {
 
   test('a sparse array is an error', () => {
     const bytes = oracleEncode(DOCUMENT, { embedding: { sparse: { shape: [2, 2] }, cls_name: 'scipy' } });
-    assert.throws(() => Document.fromBytes(bytes).embedding, invalidDocument(/sparse array is not supported/));
+    assert.throws(
+      () => Document.fromBytes(bytes).embedding,
+      invalidDocument(/DocumentProto\.embedding: a sparse array is not supported/),
+    );
   });
 
   test('a shape alone cannot ask for billions of empty lists', () => {

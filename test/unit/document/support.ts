@@ -62,12 +62,17 @@ export const ndArrays = fc
 export const tags: fc.Arbitrary<JsonObject> = fc.dictionary(
   key,
   fc.jsonValue({ maxDepth: 3 }).filter((value) => !JSON.stringify(value).includes('__proto__')),
-  { maxKeys: 4 },
+  { maxKeys: 4, noNullPrototype: true },
 ) as fc.Arbitrary<JsonObject>;
 
-const scores = fc.dictionary(key, fc.record({ value: float, opName: text, description: text, refId: text }), {
-  maxKeys: 3,
-});
+const scores = fc.dictionary(
+  key,
+  fc.record({ value: float, opName: text, description: text, refId: text }, { noNullPrototype: true }),
+  {
+    maxKeys: 3,
+    noNullPrototype: true,
+  },
+);
 
 /** Values of every property beside the content and the nested documents. */
 export const plainInit = fc.record(
@@ -87,7 +92,7 @@ export const plainInit = fc.record(
     scores,
     evaluations: scores,
   },
-  { requiredKeys: [] },
+  { requiredKeys: [], noNullPrototype: true },
 );
 
 export const content = fc.oneof(

@@ -1,0 +1,31 @@
+import { openBare } from './contenders/bare.js';
+import { openHttp } from './contenders/http.js';
+import type { Contender, ContenderSpec, Leg, LegResult } from './contender.js';
+import { drive } from './drive.js';
+import { contents } from './workload.js';
+
+const contender = await open(JSON.parse(process.argv[2] ?? '{}') as ContenderSpec);
+process.on('message', (leg: Leg) => {
+  void run(leg).then((result) => process.send?.(result));
+});
+process.on('disconnect', () => process.exit(0));
+process.send?.('ready');
+
+async function open(spec: ContenderSpec): Promise<Contender> {
+  switch (spec.kind) {
+    case 'bare':
+      return openBare(spec.model, spec.threads);
+    case 'http':
+      return openHttp(spec.url);
+  }
+}
+
+async function run({ modality, documents, batch, inFlight }: Leg): Promise<LegResult> {
+  const all = contents(modality);
+  const batches = Array.from({ length: all.length / batch }, (_, i) => all.slice(i * batch, (i + 1) * batch));
+  const calls = batches.map((one) => contender.prepare(one));
+  const cpu = process.cpuUsage();
+  const { seconds, latenciesMs, first } = await drive(calls, documents / batch, inFlight);
+  const { user, system } = process.cpuUsage(cpu);
+  return { seconds, cpuSeconds: (user + system) / 1e6, latenciesMs, embedding: Array.from(first()) };
+}

@@ -1,0 +1,74 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import type { Content, Modality } from './workload.js';
+
+/** One way to have documents embedded; each runs in a process of its own. */
+export interface Contender {
+  /** Does all that need not be timed. */
+  prepare(batch: readonly Content[]): Call;
+}
+
+/** Embeds the batch. What it resolves to reads the first embedding of the answer: that is not timed. */
+export type Call = () => Promise<() => ArrayLike<number>>;
+
+/** How a contender's process is told what to open. */
+export type ContenderSpec = { kind: 'bare'; model: string; threads: number } | { kind: 'http'; url: string };
+
+/** What is timed at a time. */
+export interface Leg {
+  modality: Modality;
+  /** From the first call to the last answer. A multiple of `batch`. */
+  documents: number;
+  /** Documents of one call. */
+  batch: number;
+  /** Calls under way at once. */
+  inFlight: number;
+}
+
+export interface LegResult {
+  seconds: number;
+  /** CPU time of the contender's process. */
+  cpuSeconds: number;
+  /** Of each call. */
+  latenciesMs: number[];
+  /** Of the workload's first document. */
+  embedding: number[];
+}
+
+/** A contender's process, from the side that gives it work. */
+export class ContenderProcess implements AsyncDisposable {
+  private constructor(private readonly child: ChildProcess) {}
+
+  static async start(spec: ContenderSpec): Promise<ContenderProcess> {
+    const child = fork(new URL('./contender-process.js', import.meta.url), [JSON.stringify(spec)]);
+    const contender = new ContenderProcess(child);
+    await contender.#answer();
+    return contender;
+  }
+
+  async run(leg: Leg): Promise<LegResult> {
+    this.child.send(leg);
+    return (await this.#answer()) as LegResult;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.child.exitCode !== null) return;
+    this.child.disconnect();
+    await once(this.child, 'exit');
+  }
+
+  async #answer(): Promise<unknown> {
+    const done = new AbortController();
+    const options = { signal: done.signal };
+    const ended = once(this.child, 'exit', options).then(([code]) => {
+      throw new Error(`a contender's process ended with ${String(code)}; its output says why`);
+    });
+    ended.catch(() => {}); // Aborted when the answer came.
+    try {
+      const [answer] = (await Promise.race([once(this.child, 'message', options), ended])) as [unknown];
+      return answer;
+    } finally {
+      done.abort();
+    }
+  }
+}

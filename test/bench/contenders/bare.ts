@@ -1,0 +1,76 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { DEFAULT_MAX_PIXELS, preprocessImage, type ImageTransform } from '../../../executors/clip/image/preprocess.js';
+import { imageFeeds, textFeeds } from '../../../executors/clip/model/feeds.js';
+import { readModelFolder } from '../../../executors/clip/model/folder.js';
+import type { GraphValue } from '../../../executors/clip/model/graph.js';
+import { readGraphInputs } from '../../../executors/clip/model/onnx-header.js';
+import { BufferPool, type Feeds } from '../../../executors/clip/model/tensor.js';
+import { loadClipBpe } from '../../../executors/clip/text/clip-bpe.js';
+import type { Call, Contender } from '../contender.js';
+
+/** What the stack is measured against: the same preparation and the same session, in one loop and nothing around it. */
+export async function openBare(model: string, threads: number): Promise<Contender> {
+  const spec = await readModelFolder(model);
+  if (spec.tokenizer.kind !== 'clip-bpe') throw new Error(`${model}: the bare loop knows CLIP's own tokenizer only`);
+  const tokenizer = await loadClipBpe(spec.tokenizer.vocab, spec.contextLength);
+  const textual = await Tower.load(spec.textual, threads);
+  const visual = await Tower.load(spec.visual, threads);
+  const transform: ImageTransform = { ...spec.image, limits: { pixels: DEFAULT_MAX_PIXELS, bytes: Infinity } };
+  const { size } = spec.image;
+  const values = 3 * size * size;
+
+  const embedTexts = async (texts: readonly string[]): Promise<Float32Array> => {
+    const ids = texts.map((text) => tokenizer.encode(text));
+    return textual.run(textFeeds(textual, ids, spec, tokenizer.padId));
+  };
+  const embedImages = async (images: readonly Uint8Array[]): Promise<Float32Array> => {
+    const pixels = visual.allocate('float32', images.length * values);
+    // As many at once as libuv has threads: four, as many as a replica decodes.
+    await Promise.all(
+      images.map((image, i) => preprocessImage(image, transform, pixels.subarray(i * values, (i + 1) * values))),
+    );
+    return visual.run(imageFeeds(visual, pixels, size));
+  };
+  return {
+    prepare: (batch) => {
+      const texts = batch.flatMap((content) => ('text' in content ? [content.text] : []));
+      const images = batch.flatMap((content) => ('image' in content ? [content.image] : []));
+      const embed = texts.length > 0 ? () => embedTexts(texts) : () => embedImages(images);
+      const call: Call = async () => {
+        const embeddings = await embed();
+        return () => embeddings.subarray(0, embeddings.length / batch.length);
+      };
+      return call;
+    },
+  };
+}
+
+/** A session in the thread of the loop itself, with the options that a replica's has. */
+class Tower {
+  readonly #pool = new BufferPool();
+  readonly allocate = this.#pool.allocate.bind(this.#pool);
+
+  private constructor(
+    readonly inputs: readonly GraphValue[],
+    private readonly session: InferenceSession,
+  ) {}
+
+  static async load(path: string, threads: number): Promise<Tower> {
+    const session = await InferenceSession.create(path, {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      extra: { session: { force_spinning_stop: '1' } },
+    });
+    return new Tower(await readGraphInputs(path), session);
+  }
+
+  async run(feeds: Feeds): Promise<Float32Array> {
+    const tensors = Object.entries(feeds).map(([name, { type, data, dims }]) => [name, new Tensor(type, data, dims)]);
+    const results = await this.session.run(Object.fromEntries(tensors) as Record<string, Tensor>);
+    this.#pool.release(Object.values(feeds).map(({ data }) => data.buffer));
+    const [output] = Object.values(results);
+    if (!(output?.data instanceof Float32Array)) throw new Error('the graph gives no float32');
+    return output.data;
+  }
+}

@@ -1,0 +1,41 @@
+import { Pool } from 'undici';
+import { z } from 'zod';
+import type { Contender } from '../contender.js';
+import type { Content } from '../workload.js';
+
+const Answer = z.object({
+  header: z.object({ status: z.null() }),
+  data: z.array(z.object({ embedding: z.array(z.number()) })).nonempty(),
+});
+
+/** `POST /post` with JSON, as clip-client sends it over HTTP: without getting the images back. */
+export function openHttp(url: string): Contender {
+  const pool = new Pool(url);
+  return {
+    prepare: (batch) => {
+      const body = JSON.stringify({
+        execEndpoint: '/encode',
+        parameters: { drop_image_content: true },
+        data: batch.map(toJson),
+      });
+      return async () => {
+        const options = {
+          path: '/post',
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body,
+        } as const;
+        const response = await pool.request(options);
+        const bytes = await response.body.arrayBuffer();
+        if (response.statusCode !== 200) {
+          throw new Error(`HTTP ${response.statusCode}: ${Buffer.from(bytes).toString('utf8', 0, 500)}`);
+        }
+        return () => Answer.parse(JSON.parse(Buffer.from(bytes).toString())).data[0].embedding;
+      };
+    },
+  };
+}
+
+function toJson(content: Content): object {
+  return 'text' in content ? content : { blob: Buffer.from(content.image).toString('base64') };
+}
