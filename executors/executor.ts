@@ -22,6 +22,8 @@ export interface ExecutorContext {
   shards: number;
   /** Which uris the flow lets the server fetch. */
   uriPolicy: UriPolicy;
+  /** Folder that holds model folders; absent: one in the user's cache. */
+  models?: string;
   /** Bounds on images and fetched uris. */
   limits: Limits;
   log: Logger;

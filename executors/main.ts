@@ -109,6 +109,7 @@ function contextOf(flow: Flow, config: ExecutorConfig, options: ReplicaOptions, 
     replica,
     replicasOnMachine,
     uriPolicy: flow.uri,
+    ...(flow.models === undefined ? {} : { models: flow.models }),
     limits: flow.limits,
     log,
     die: (error) => {

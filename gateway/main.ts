@@ -1,15 +1,13 @@
-import type { AddressInfo } from 'node:net';
-import { ClipflowError } from '../src/errors.js';
-import type { Flow, Protocol } from '../src/flow/flow.js';
+import type { Flow } from '../src/flow/flow.js';
 import type { Running } from '../src/supervise/lifecycle.js';
 import type { Logger } from '../src/telemetry/log.js';
 import { serveMetrics } from '../src/telemetry/metrics-server.js';
 import { openTransport } from '../src/transport/open.js';
 import type { Directory } from '../src/transport/transport.js';
 import { FlowDispatch } from './dispatch/flow-dispatch.js';
-import { createHttpApp } from './http/app.js';
 import { GatewayMetrics } from './metrics.js';
-import { sharePort } from './port.js';
+import { openPort } from './open-port.js';
+import type { ProtocolContext } from './protocol-context.js';
 import { ReplicaStatuses } from './replica-status.js';
 
 export interface GatewayOptions {
@@ -18,9 +16,6 @@ export interface GatewayOptions {
   /** Port for the metrics alone; they are at the main port too. */
   monitoringPort?: number | undefined;
 }
-
-/** Protocols of the flow format that this version serves. */
-export const SERVED: readonly Protocol[] = ['http'];
 
 /** Starts the gateway of a flow; it is ready once each executor has a ready replica. */
 export async function startGateway(flow: Flow, options: GatewayOptions, log: Logger): Promise<Running> {
@@ -33,46 +28,22 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
   addGauges(metrics, dispatch, statuses, flow);
 
   let draining = false;
-  const http = await createHttpApp({ flow, dispatch, statuses, metrics, log, draining: () => draining });
-  // gRPC will take its connections from the same port.
-  sharePort(http.server, []);
-  const { host, listen } = flow.gateway;
-  const port = listen.find(({ protocols }) => protocols.includes('http'))?.port;
-  if (port === undefined) {
-    throw new ClipflowError('INVALID_FLOW', 'with.protocol must include http: the other protocols are not served yet');
-  }
-  await listenOn(http, port, host);
-  const bound = (http.server.address() as AddressInfo).port;
-  log.info({ event: 'gateway_listening', host, port: bound, transport: transport.kind });
+  const context: ProtocolContext = { flow, dispatch, statuses, metrics, log, draining: () => draining };
+  const ports = await Promise.all(flow.gateway.listen.map((entry) => openPort(context, entry)));
   const stopMetrics =
     options.monitoringPort === undefined
       ? () => {}
-      : await serveMetrics(metrics.registry, options.monitoringPort, host);
+      : await serveMetrics(metrics.registry, options.monitoringPort, flow.gateway.host);
 
   return {
-    ready: whenReady(directory, dispatch).then(() => ({ port: bound })),
+    ready: whenReady(directory, dispatch).then(() => ({ ports: ports.map(({ port }) => port) })),
     drain: async () => {
       draining = true;
-      await http.close();
+      await Promise.all(ports.map((port) => port.close()));
       stopMetrics();
       await transport.close();
     },
   };
-}
-
-async function listenOn(http: Awaited<ReturnType<typeof createHttpApp>>, port: number, host: string): Promise<void> {
-  try {
-    await http.listen({ port, host });
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw cause;
-    const why = {
-      EADDRINUSE: 'is in use',
-      EACCES: 'may not be opened',
-      EADDRNOTAVAIL: 'is not an address of this machine',
-    }[code];
-    throw new ClipflowError('INVALID_CONFIG', `${host}:${port} ${why}: set another one (with.port, --port)`, { cause });
-  }
 }
 
 async function whenReady(directory: Directory, dispatch: FlowDispatch): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
 
 /** A protocol beside HTTP/1 on the same port. */
 export interface SocketTaker {
@@ -16,9 +17,11 @@ const FIRST_BYTES_MS = 10_000;
  * with it gRPC, starts with `PRI * HTTP/2.0`). WebSocket needs none of this: it is an upgrade of HTTP/1.
  */
 export function sharePort(server: Server, takers: readonly SocketTaker[]): void {
-  const http = server.listeners('connection') as ((socket: Socket) => void)[];
-  server.removeAllListeners('connection');
-  server.on('connection', (socket: Socket) => {
+  // Under TLS the first bytes that count are those inside.
+  const event = server instanceof TlsServer ? 'secureConnection' : 'connection';
+  const http = server.listeners(event) as ((socket: Socket) => void)[];
+  server.removeAllListeners(event);
+  server.on(event, (socket: Socket) => {
     const accept = (taker: SocketTaker | undefined): void => {
       if (taker) taker.take(socket);
       else for (const listener of http) listener.call(server, socket);
@@ -46,19 +49,20 @@ function firstBytes(socket: Socket): Promise<Buffer> {
     const silent = setTimeout(() => fail(new Error('the connection stays silent')), FIRST_BYTES_MS);
     const stop = (): void => {
       clearTimeout(silent);
-      socket.off('readable', onReadable).off('error', fail).off('close', onClose);
+      socket.off('readable', onReadable).off('end', onEnd).off('error', fail).off('close', onEnd);
     };
     const fail = (error: Error): void => {
       stop();
       reject(error);
     };
-    const onClose = (): void => fail(new Error('the connection was closed'));
+    const onEnd = (): void => fail(new Error('the connection ended before it said what it speaks'));
     const onReadable = (): void => {
       const chunk = socket.read() as Buffer | null;
-      if (!chunk) return; // The end of the stream: `close` follows.
+      if (!chunk) return; // The end of the stream: `end` follows.
       stop();
       resolve(chunk);
     };
-    socket.on('readable', onReadable).on('error', fail).on('close', onClose);
+    // HTTP servers keep half-open connections: after `end`, no `close` follows by itself.
+    socket.on('readable', onReadable).on('end', onEnd).on('error', fail).on('close', onEnd);
   });
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ClipflowError, ERRORS, type ErrorCode, type ErrorData } from './errors.js';
+import { ClipflowError, isErrorCode, type ErrorCode, type ErrorData } from './errors.js';
 import type { JsonObject } from './json.js';
 import type { Message } from './transport/transport.js';
 
@@ -22,7 +22,7 @@ const AnswerHeader = z.object({
   errors: z.array(
     z.object({
       index: z.int().nonnegative(),
-      code: z.custom<ErrorCode>((code) => typeof code === 'string' && code in ERRORS).catch('INTERNAL'),
+      code: z.custom<ErrorCode>(isErrorCode).catch('INTERNAL'),
       message: z.string(),
     }),
   ),

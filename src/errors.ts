@@ -58,6 +58,10 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(ERRORS, code);
+}
+
 /** An error as it travels between processes. */
 export interface ErrorData {
   code: ErrorCode;
@@ -87,7 +91,7 @@ export class ClipflowError extends Error {
 
   /** Rebuilds an error that came over the wire; a code of a newer version becomes INTERNAL. */
   static fromData(data: ErrorData): ClipflowError {
-    return new ClipflowError(data.code in ERRORS ? data.code : 'INTERNAL', data.message);
+    return new ClipflowError(isErrorCode(data.code) ? data.code : 'INTERNAL', data.message);
   }
 }
 

@@ -62,6 +62,7 @@ export class ClipModel {
       event: 'model_loaded',
       model: spec.name,
       layout: spec.layout,
+      device,
       providers: visual.providers,
       threads: intraOpNumThreads,
     });

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { ClipflowError } from '../../src/errors.js';
 import { PACKAGE_ROOT } from '../../src/version.js';
 
-/** Folder of models: CLIPFLOW_MODELS, else a folder of the user's cache. */
-export function modelsFolder(env: NodeJS.ProcessEnv = process.env): string {
-  return env.CLIPFLOW_MODELS ?? join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'clipflow', 'models');
+/** Where model folders lie unless somebody says otherwise. */
+function defaultModels(env: NodeJS.ProcessEnv): string {
+  return join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'clipflow', 'models');
 }
 
 /** A model's name as a folder: `ViT-B-32::openai` and `ViT-B/32` are `ViT-B-32-openai` and `ViT-B-32`. */
@@ -16,10 +16,12 @@ export function folderName(name: string): string {
 
 /**
  * The folder of a model that is named: in the folder of models, else among those that ship.
+ * @param models the folder of models. @default a folder of the user's cache
  * @throws INVALID_MODEL that says where it was looked for
  */
-export async function locateModel(name: string): Promise<string> {
-  const candidates = [join(modelsFolder(), folderName(name)), join(PACKAGE_ROOT, 'models', folderName(name))];
+export async function locateModel(name: string, models = defaultModels(process.env)): Promise<string> {
+  const folder = folderName(name);
+  const candidates = [join(models, folder), join(PACKAGE_ROOT, 'models', folder)];
   for (const candidate of candidates) {
     try {
       await access(candidate);

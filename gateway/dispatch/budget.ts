@@ -1,9 +1,16 @@
 import { ClipflowError } from '../../src/errors.js';
 
-/** Bounds what waits in all queues of a gateway together: past it, new work is refused at once. */
+interface Waiter {
+  docs: number;
+  bytes: number;
+  admit: () => void;
+}
+
+/** Bounds what waits in all queues of a gateway together. */
 export class Budget {
   #docs = 0;
   #bytes = 0;
+  #waiters: Waiter[] = [];
 
   constructor(private readonly limits: { docs: number; bytes: number }) {}
 
@@ -15,10 +22,9 @@ export class Budget {
     return this.#bytes;
   }
 
+  /** @throws OVERLOADED at once when the queue is full */
   take(docs: number, bytes: number): void {
-    // A single request larger than the whole budget passes when nothing else waits: else it could never be served.
-    const over = this.#docs + docs > this.limits.docs || this.#bytes + bytes > this.limits.bytes;
-    if (over && this.#docs > 0) {
+    if (!this.#fits(docs, bytes)) {
       throw new ClipflowError(
         'OVERLOADED',
         `the queue is full (${this.#docs} of ${this.limits.docs} documents, ${this.#bytes} of ${this.limits.bytes} bytes): try again later`,
@@ -28,8 +34,33 @@ export class Budget {
     this.#bytes += bytes;
   }
 
+  /** For streams, which are slowed down instead of refused: resolves in turn, once there is room, or when `signal` aborts. */
+  async whenFree(docs: number, bytes: number, signal?: AbortSignal): Promise<void> {
+    if (this.#waiters.length === 0 && this.#fits(docs, bytes)) return;
+    await new Promise<void>((resolve) => {
+      const waiter: Waiter = { docs, bytes, admit: resolve };
+      this.#waiters.push(waiter);
+      const leave = (): void => {
+        this.#waiters = this.#waiters.filter((one) => one !== waiter);
+        resolve();
+      };
+      if (signal?.aborted) leave();
+      signal?.addEventListener('abort', leave, { once: true });
+    });
+  }
+
   give(docs: number, bytes: number): void {
     this.#docs -= docs;
     this.#bytes -= bytes;
+    const [first] = this.#waiters;
+    if (!first || !this.#fits(first.docs, first.bytes)) return;
+    this.#waiters.shift();
+    first.admit();
+  }
+
+  /** What is larger than the whole budget passes when nothing else waits: else it could never be served. */
+  #fits(docs: number, bytes: number): boolean {
+    const fits = this.#docs + docs <= this.limits.docs && this.#bytes + bytes <= this.limits.bytes;
+    return fits || this.#docs === 0;
   }
 }

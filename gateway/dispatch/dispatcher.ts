@@ -30,6 +30,9 @@ export interface DispatchObserver {
 /** How long work waits while no replica is ready, before it is answered with UNAVAILABLE. */
 const HOLD_MS = 20_000;
 
+/** What Node's timers count to; they would end a longer time at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 interface Slot {
   replica: Replica;
   /** Batches and documents of this gateway that the replica holds. */
@@ -219,7 +222,10 @@ function giveUpOn(items: readonly Item[], { signal, timeoutMs }: SubmitOptions):
   const timer =
     timeoutMs === undefined
       ? undefined
-      : setTimeout(() => settleAll('DEADLINE_EXCEEDED', `no answer within ${Math.round(timeoutMs)} ms`), timeoutMs);
+      : setTimeout(
+          () => settleAll('DEADLINE_EXCEEDED', `no answer within ${Math.round(timeoutMs)} ms`),
+          Math.min(timeoutMs, MAX_TIMER_MS),
+        );
   return () => {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);

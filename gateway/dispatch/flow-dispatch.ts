@@ -24,6 +24,8 @@ export interface FlowRequest {
   targetExecutor?: string | undefined;
   signal?: AbortSignal | undefined;
   timeoutMs?: number | undefined;
+  /** Wait for room in the queue instead of failing with OVERLOADED. */
+  patient?: boolean | undefined;
 }
 
 export interface FlowAnswer {
@@ -76,6 +78,11 @@ export class FlowDispatch {
       .map(({ name }) => name);
   }
 
+  /** Every endpoint that an executor of the flow names. */
+  endpoints(): string[] {
+    return [...new Set([...this.#endpoints.values()].flatMap((endpoints) => [...endpoints]))].sort();
+  }
+
   /** The endpoint as a label of metrics: callers may name any, so those that no executor names are one. */
   labelOf(endpoint: string): string {
     return [...this.#endpoints.values()].some((endpoints) => endpoints.has(endpoint)) ? endpoint : DEFAULT_ENDPOINT;
@@ -93,6 +100,7 @@ export class FlowDispatch {
   async post(request: FlowRequest): Promise<FlowAnswer> {
     const { endpoint, docs, targetExecutor, timeoutMs } = request;
     this.#checkEndpoint(endpoint);
+    if (request.patient) await this.budget.whenFree(docs.length, bytesOf(docs), request.signal);
     const gatewayRoute: Route = { executor: GATEWAY, startTime: now() };
     const running: RunningRequest = {
       ...request,
@@ -183,10 +191,9 @@ export class FlowDispatch {
 
   #checkEndpoint(endpoint: string): void {
     if (this.flow.executors.some(({ name }) => this.#serves(name, endpoint) !== false)) return;
-    const known = [...new Set([...this.#endpoints.values()].flatMap((endpoints) => [...endpoints]))].sort();
     throw new ClipflowError(
       'UNKNOWN_ENDPOINT',
-      `no executor of the flow serves "${endpoint}"; served are: ${known.join(', ')}`,
+      `no executor of the flow serves "${endpoint}"; served are: ${this.endpoints().join(', ')}`,
     );
   }
 }
@@ -211,6 +218,10 @@ function meets(executor: ExecutorConfig, doc: Uint8Array): boolean {
   if (!executor.when) return true;
   const fields = documentToJson(Document.fromBytes(doc));
   return evaluateWhen(executor.when, { field: (name) => fields[name] });
+}
+
+function bytesOf(docs: readonly Uint8Array[]): number {
+  return docs.reduce((sum, doc) => sum + doc.byteLength, 0);
 }
 
 function targetPattern(target: string): RegExp {

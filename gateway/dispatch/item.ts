@@ -65,7 +65,7 @@ export class Batch {
    */
   afterDeath(retries: number): { again: Batch[]; lost: readonly Item[] } {
     const deaths = this.deaths + 1;
-    const open = this.items.filter((item) => !item.settled);
+    const open = this.#open();
     if (retries === 0 || (open.length === 1 && deaths > retries)) return { again: [], lost: open };
     if (deaths < 2 || open.length < 2) return { again: [new Batch(this.lane, open, deaths)], lost: [] };
     const half = Math.ceil(open.length / 2);
@@ -75,10 +75,17 @@ export class Batch {
 
   /** The same documents again, after a break that is nobody's fault. */
   again(): Batch {
-    return new Batch(
-      this.lane,
-      this.items.filter((item) => !item.settled),
-      this.deaths,
-    );
+    return new Batch(this.lane, this.#open(), this.deaths);
+  }
+
+  /** Two batches of what is still open: the first `size` documents, and the others. */
+  cut(size: number): [Batch, Batch] {
+    const open = this.#open();
+    const part = (items: readonly Item[]): Batch => new Batch(this.lane, items, this.deaths);
+    return [part(open.slice(0, size)), part(open.slice(size))];
+  }
+
+  #open(): Item[] {
+    return this.items.filter((item) => !item.settled);
   }
 }

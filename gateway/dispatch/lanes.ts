@@ -43,7 +43,12 @@ export class Lanes {
   next(size: number): Batch | undefined {
     this.#dropSettled();
     const again = this.#again.shift();
-    if (again) return again;
+    if (again) {
+      // Filled for another replica, whose batches may be larger.
+      const [batch, rest] = again.cut(size);
+      this.pushAgain([rest]);
+      return batch;
+    }
     let oldest: [string, Lane] | undefined;
     for (const entry of this.#lanes) if (!oldest || entry[1].head < oldest[1].head) oldest = entry;
     if (!oldest) return undefined;

@@ -2,30 +2,25 @@ import cors from '@fastify/cors';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { ValidationError } from '../../src/document/validation-error.js';
 import { toClipflowError, type ClipflowError } from '../../src/errors.js';
-import type { Flow } from '../../src/flow/flow.js';
 import type { Logger } from '../../src/telemetry/log.js';
-import { VERSION } from '../../src/version.js';
-import type { FlowDispatch } from '../dispatch/flow-dispatch.js';
-import type { GatewayMetrics } from '../metrics.js';
-import type { ReplicaStatuses } from '../replica-status.js';
-import { httpStatusOf, retryAfter } from './answer.js';
+import { about } from '../about.js';
+import { httpStatusOf, retryAfter } from '../answer.js';
+import type { ProtocolContext } from '../protocol-context.js';
+import type { TlsOptions } from '../tls.js';
 import { parseBodiesAsJson } from './body.js';
 import { addPostRoutes } from './post.js';
 
-export interface HttpContext {
-  flow: Flow;
-  dispatch: FlowDispatch;
-  statuses: ReplicaStatuses;
-  metrics: GatewayMetrics;
-  /** True once the gateway has been told to stop. */
-  draining: () => boolean;
-  log: Logger;
+export interface HttpOptions {
+  tls?: TlsOptions | undefined;
+  /** Serve documents too, not only health, status and metrics. */
+  data: boolean;
 }
 
 /** The HTTP protocol: CLIP-as-service's routes, health, status and metrics. */
-export async function createHttpApp(context: HttpContext): Promise<FastifyInstance> {
+export async function createHttpApp(context: ProtocolContext, { tls, data }: HttpOptions): Promise<FastifyInstance> {
   const { flow, log } = context;
-  const app = fastify({
+  const app: FastifyInstance = fastify({
+    ...(tls ? { https: tls } : {}),
     bodyLimit: flow.limits.bodyBytes,
     // Connections that are kept alive must not keep a draining gateway.
     forceCloseConnections: 'idle',
@@ -38,12 +33,12 @@ export async function createHttpApp(context: HttpContext): Promise<FastifyInstan
   app.addHook('onSend', async (_request, reply) => {
     if (context.draining()) void reply.header('connection', 'close');
   });
-  addPostRoutes(app, context);
+  if (data) addPostRoutes(app, context);
   addOperationRoutes(app, context);
   return app;
 }
 
-function addOperationRoutes(app: FastifyInstance, { flow, dispatch, statuses, metrics, draining }: HttpContext): void {
+function addOperationRoutes(app: FastifyInstance, { flow, dispatch, statuses, metrics, draining }: ProtocolContext): void {
   app.get('/', async () => ({}));
   app.get('/dry_run', async () => ({ code: 0, description: '', exception: null }));
   app.get('/healthz', async () => ({ status: 'ok' }));
@@ -53,8 +48,7 @@ function addOperationRoutes(app: FastifyInstance, { flow, dispatch, statuses, me
     return reply.code(ready ? 200 : 503).send({ ready, draining: draining(), waiting_for: waitingFor });
   });
   app.get('/status', async () => ({
-    jina: { clipflow: VERSION, node: process.versions.node, platform: process.platform, architecture: process.arch },
-    envs: {},
+    ...about(),
     executors: flow.executors.map(({ name }) => ({ name, replicas: statuses.of(name) })),
   }));
   app.get('/metrics', async (_request, reply) =>

@@ -1,12 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { requestFromJson, responseToJson } from '../../src/document/request-json.js';
-import type { DataRequest } from '../../src/document/request.js';
-import { ClipflowError, toClipflowError, type ErrorData } from '../../src/errors.js';
-import { failureAnswer, httpStatusOf, protocolAnswer, retryAfter } from './answer.js';
-import type { HttpContext } from './app.js';
+import { httpStatusOf, retryAfter } from '../answer.js';
+import { answerDataRequest } from '../data-request.js';
+import type { ProtocolContext } from '../protocol-context.js';
 
 /** `POST /post` as CLIP-as-service has it, and the same with the endpoint in the path: `/encode`, `/encode/<model>`. */
-export function addPostRoutes(app: FastifyInstance, context: HttpContext): void {
+export function addPostRoutes(app: FastifyInstance, context: ProtocolContext): void {
   app.post('/post', (request, reply) => post(context, request, reply));
   app.post('/encode', (request, reply) => post(context, request, reply, '/encode'));
   app.post<{ Params: { '*': string } }>('/encode/*', (request, reply) =>
@@ -14,45 +13,22 @@ export function addPostRoutes(app: FastifyInstance, context: HttpContext): void 
   );
 }
 
-/** Errors of a request as a whole are answered by an HTTP status, those of single documents by the header's status. */
+/** A request that failed as a whole has an HTTP status; what failed of single documents is in the header's status. */
 async function post(
-  context: HttpContext,
+  context: ProtocolContext,
   http: FastifyRequest,
   reply: FastifyReply,
   endpoint?: string,
 ): Promise<FastifyReply> {
-  const started = performance.now();
-  const { dispatch, metrics } = context;
   const request = requestFromJson(http.body);
   if (endpoint !== undefined) request.header.execEndpoint = endpoint;
-  const { execEndpoint, targetExecutor } = request.header;
-  const done = (code: string): void =>
-    metrics.requestDone('http', dispatch.labelOf(execEndpoint), code, (performance.now() - started) / 1000);
-  const caller = callerSignal(reply);
-  try {
-    const answer = await dispatch.post({
-      endpoint: execEndpoint,
-      parameters: request.parameters,
-      docs: request.docs,
-      targetExecutor,
-      signal: caller,
-    });
-    const { response, failure } = protocolAnswer(request, answer);
-    done(failure?.code ?? (response.header.status ? 'PARTIAL' : 'OK'));
-    return failure ? sendFailure(reply, response, failure) : reply.send(responseToJson(response));
-  } catch (thrown) {
-    const error = toClipflowError(thrown);
-    done(error.code);
-    if (!(thrown instanceof ClipflowError))
-      context.log.error({ event: 'request_failed', endpoint: execEndpoint, err: thrown });
-    return sendFailure(reply, failureAnswer(request, error), error);
+  const { response, failure } = await answerDataRequest(context, request, { protocol: 'http', signal: callerSignal(reply) });
+  if (failure) {
+    const pause = retryAfter(failure.code);
+    if (pause !== undefined) void reply.header('retry-after', pause);
+    void reply.code(httpStatusOf(failure));
   }
-}
-
-function sendFailure(reply: FastifyReply, response: DataRequest, error: ErrorData): FastifyReply {
-  const pause = retryAfter(error.code);
-  if (pause !== undefined) void reply.header('retry-after', pause);
-  return reply.code(httpStatusOf(error)).send(responseToJson(response));
+  return reply.send(responseToJson(response));
 }
 
 /** Aborts when the caller hangs up before it has its answer. */

@@ -32,7 +32,7 @@ function flowCommand(name: string, description: string): Command {
       '--uri-allow <list>',
       'uris that the server fetches: public,private,file (CLIPFLOW_URI_ALLOW, with.uri.allow)',
     )
-    .option('--models <folder>', 'folder of model folders (CLIPFLOW_MODELS)');
+    .option('--models <folder>', 'folder that holds model folders (CLIPFLOW_MODELS, with.models)');
 }
 
 flowCommand('serve', 'Starts a whole flow on this machine: its gateway and every replica, each a process of its own.')
@@ -62,11 +62,6 @@ program
     const { flowJsonSchema } = await import('../flow/json-schema.js');
     process.stdout.write(`${JSON.stringify(flowJsonSchema(), null, 2)}\n`);
   });
-
-program.hook('preAction', (_program, command) => {
-  const { models } = command.opts<{ models?: string }>();
-  if (models !== undefined) process.env.CLIPFLOW_MODELS = models;
-});
 
 try {
   await program.parseAsync();

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SERVED } from '../../gateway/main.js';
 import type { Flow } from '../flow/flow.js';
 import { planFlow, type Plan } from '../flow/plan.js';
 import { runAsProcess, type Ready, type Running } from '../supervise/lifecycle.js';
@@ -80,11 +79,9 @@ function processSpecs(path: string, { flow, stdin }: LoadedFlow, flags: Flags, p
   return { gateway, executors };
 }
 
-function flagsAgain({ logLevel, uriAllow }: Flags): string[] {
-  return [
-    ...(logLevel === undefined ? [] : ['--log-level', logLevel]),
-    ...(uriAllow === undefined ? [] : ['--uri-allow', uriAllow]),
-  ];
+function flagsAgain({ logLevel, uriAllow, models }: Flags): string[] {
+  const flags = { '--log-level': logLevel, '--uri-allow': uriAllow, '--models': models };
+  return Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
 }
 
 function monitoring(port: number | undefined): string[] {
@@ -97,9 +94,6 @@ function showProgress({ name, ready, wanted }: Progress): void {
 
 function welcome({ gateway: { host, listen } }: Flow, ready: Ready): string {
   const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
-  const places = listen.flatMap(({ port, protocols }) => {
-    const served = protocols.filter((protocol) => SERVED.includes(protocol));
-    return served.length > 0 ? [`${name}:${port === 0 ? (ready.port ?? 0) : port} (${served.join(', ')})`] : [];
-  });
+  const places = listen.map(({ port, protocols }, i) => `${name}:${ready.ports?.[i] ?? port} (${protocols.join(', ')})`);
   return `clipflow serves ${places.join(', ')}. Ctrl-C stops it.`;
 }

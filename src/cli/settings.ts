@@ -11,6 +11,7 @@ export interface Flags {
   transport?: string;
   logLevel?: string;
   uriAllow?: string;
+  models?: string;
 }
 
 export interface LoadedFlow {
@@ -33,11 +34,13 @@ export async function loadFlowWith(
 function overlay(flow: Flow, flags: Flags, env: NodeJS.ProcessEnv): Flow {
   const transport = flags.transport ?? env.CLIPFLOW_TRANSPORT ?? flow.transport;
   const logLevel = parseLogLevel(flags.logLevel ?? env.CLIPFLOW_LOG_LEVEL ?? env.JINA_LOG_LEVEL ?? flow.logLevel);
+  const models = flags.models ?? env.CLIPFLOW_MODELS ?? flow.models;
   const uriAllow = flags.uriAllow ?? env.CLIPFLOW_URI_ALLOW;
   return {
     ...flow,
     transport,
     logLevel,
+    models,
     ...(uriAllow === undefined ? {} : { uri: { allow: parseUriAllow(uriAllow) } }),
     ...(flags.port === undefined ? {} : { gateway: { ...flow.gateway, listen: onPort(flow, flags.port) } }),
   };

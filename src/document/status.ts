@@ -1,5 +1,4 @@
-import type { BinaryWriter } from '@bufbuild/protobuf/wire';
-import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
 import { BYTES, FieldCursor, merged, tagOf, VARINT } from './wire.js';
 
 /** StatusProto of jina 3.15; absent in a header or route means success. */
@@ -59,6 +58,18 @@ function readException(payload: Uint8Array): StatusException {
 /** Writes a StatusProto behind `tag`, with its length. */
 export function writeStatus(writer: BinaryWriter, tag: number, status: Status): void {
   writer.uint32(tag).fork();
+  writeStatusFields(writer, status);
+  writer.join();
+}
+
+/** A StatusProto by itself. */
+export function encodeStatus(status: Status): Uint8Array {
+  const writer = new BinaryWriter();
+  writeStatusFields(writer, status);
+  return writer.finish();
+}
+
+function writeStatusFields(writer: BinaryWriter, status: Status): void {
   if (status.code !== 0) writer.uint32(CODE).uint32(status.code);
   if (status.description !== '') writer.uint32(DESCRIPTION).string(status.description);
   if (status.exception) {
@@ -70,7 +81,6 @@ export function writeStatus(writer: BinaryWriter, tag: number, status: Status): 
     if (executor !== '') writer.uint32(EXECUTOR).string(executor);
     writer.join();
   }
-  writer.join();
 }
 
 /** Decodes a google.protobuf.Timestamp to milliseconds since the epoch; a double keeps the microseconds. */

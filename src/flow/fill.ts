@@ -31,6 +31,7 @@ export function fillFlow(file: FlowFile, place: { name: string; file: string | u
     version: String(file.version ?? DEFAULTS.version),
     transport: settings.transport ?? DEFAULTS.transport,
     logLevel: settings.log_level ?? DEFAULTS.logLevel,
+    models: settings.models,
     uri: { allow: settings.uri?.allow ?? DEFAULTS.uriAllow },
     limits: fillLimits(settings.limits ?? {}),
     gateway: fillGateway(settings),

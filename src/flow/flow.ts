@@ -13,6 +13,8 @@ export interface Flow {
   /** `embedded` or the url of a NATS server. */
   readonly transport: string;
   readonly logLevel: LogLevel;
+  /** Folder that holds model folders; absent: one in the user's cache. */
+  readonly models: string | undefined;
   /** Which uris may be fetched. */
   readonly uri: UriPolicy;
   readonly limits: Limits;

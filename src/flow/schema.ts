@@ -174,6 +174,10 @@ const gatewayShape = {
     'How gateway and replicas meet: embedded (one machine) or the url of a NATS server.',
     DEFAULTS.transport,
   ),
+  models: field(
+    z.string(),
+    'Folder that holds model folders, relative to the working directory. Default: ~/.cache/clipflow/models.',
+  ),
   log_level: field(
     word(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
     'Least level to log.',

@@ -3,8 +3,8 @@ import type { Logger } from '../telemetry/log.js';
 
 /** What a part says of itself once it serves. */
 export interface Ready {
-  /** Port that a gateway listens on: the one it got where the flow asks for port 0. */
-  port?: number;
+  /** Ports that a gateway listens on, in the flow's order: what it got where the flow asks for port 0. */
+  ports?: number[];
 }
 
 /** What a process that a supervisor started tells it. */

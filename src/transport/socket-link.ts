@@ -36,24 +36,22 @@ export class SocketLink implements Link {
   }
 
   #cut(onFrame: (frame: Uint8Array) => void): void {
-    if (this.#length < 4) return;
-    const wanted = this.#nextLength();
-    if (wanted > MAX_FRAME) this.socket.destroy(new Error('the other side does not speak frames'));
-    if (wanted > MAX_FRAME || wanted > this.#length - 4) return;
-    const buffer = this.#join();
-    let offset = 0;
-    while (buffer.length - offset >= 4) {
-      const end = offset + 4 + buffer.readUInt32LE(offset);
-      if (end > buffer.length) break;
-      onFrame(buffer.subarray(offset + 4, end));
-      offset = end;
+    while (this.#length >= 4) {
+      const length = this.#nextLength();
+      if (length > MAX_FRAME) {
+        this.socket.destroy(new Error('the other side does not speak frames'));
+        return;
+      }
+      if (length > this.#length - 4) return;
+      const buffer = this.#join();
+      const rest = buffer.subarray(4 + length);
+      this.#received = rest.length > 0 ? [rest] : [];
+      this.#length = rest.length;
+      onFrame(buffer.subarray(4, 4 + length));
     }
-    const rest = buffer.subarray(offset);
-    this.#received = rest.length > 0 ? [rest] : [];
-    this.#length = rest.length;
   }
 
-  /** Length of the first frame that is not complete yet; its chunks are joined only once all are there. */
+  /** Length of the first frame; its chunks are joined only once all are there. */
   #nextLength(): number {
     const [first] = this.#received;
     return (first && first.length >= 4 ? first : this.#join()).readUInt32LE(0);

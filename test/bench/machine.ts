@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { arch, cpus, loadavg, platform, release, totalmem } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
-import { VERSION } from '../../src/version.js';
+import { PACKAGE_ROOT, VERSION } from '../../src/version.js';
 
 /** Where and with what something was measured. */
 export interface Machine {
@@ -36,10 +35,8 @@ export function describeMachine(): Machine {
   };
 }
 
-/** Of an installed package; its package.json lies in the nearest folder above its entry that has its name. */
+/** Of a package that is installed in the checkout. */
 function versionOf(name: string): string {
-  const entry = createRequire(import.meta.url).resolve(name);
-  const folder = entry.slice(0, entry.lastIndexOf(join('node_modules', name)));
-  const file = join(folder === '' ? dirname(entry) : folder, 'node_modules', name, 'package.json');
+  const file = join(PACKAGE_ROOT, 'node_modules', name, 'package.json');
   return z.object({ version: z.string() }).parse(JSON.parse(readFileSync(file, 'utf8'))).version;
 }

@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
 import { z } from 'zod';
 import { ClipflowError } from '../../../src/errors.js';
@@ -22,10 +25,18 @@ export function candidates(device: string): [Provider, ...Provider[]] {
     case 'tensorrt':
       return ['tensorrt'];
     case 'auto':
-      return ['cuda', 'cpu'];
+      // Where its library is not even installed, a try would only make ONNX Runtime print an error.
+      return cudaInstalled() ? ['cuda', 'cpu'] : ['cpu'];
     case undefined:
       throw new ClipflowError('INVALID_CONFIG', `Unknown device '${device}'; expected one of ${DEVICES.join(', ')}.`);
   }
+}
+
+function cudaInstalled(): boolean {
+  const { platform, arch } = process;
+  const folder = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
+  const name = platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so';
+  return existsSync(join(folder, 'bin', 'napi-v6', platform, arch, name));
 }
 
 /**

@@ -6,13 +6,13 @@ const floatBits = new Uint32Array(float.buffer);
 /** Writes `values` as float16 into `out`: to the nearest, ties to even, infinite from 65520 on. */
 export function encodeFloat16(values: Float32Array, out: Uint16Array): void {
   const source = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  source.forEach((bits, i) => (out[i] = encodeBits(bits)));
+  for (let i = 0; i < source.length; i++) out[i] = encodeBits(source[i] ?? 0);
 }
 
 /** The values of float16 `bits`. */
 export function decodeFloat16(bits: Uint16Array): Float32Array<ArrayBuffer> {
   const values = new Float32Array(bits.length);
-  bits.forEach((half, i) => (values[i] = decodeBits(half)));
+  for (let i = 0; i < bits.length; i++) values[i] = decodeBits(bits[i] ?? 0);
   return values;
 }
 

@@ -50,7 +50,7 @@ export class SessionThread {
     transfer: ArrayBuffer[] = [],
   ): Promise<Calls[K]['result']> {
     if (this.#lost !== undefined) throw this.#lost;
-    if (this.#closing && kind !== 'close') throw new ClipflowError('UNAVAILABLE', 'The model is being closed.');
+    if (this.#closing) throw new ClipflowError('UNAVAILABLE', 'The model is being closed.');
     this.#worker.postMessage({ kind, request }, transfer);
     return new Promise<Result>((resolve, reject) => this.#pending.push({ resolve, reject }));
   }

@@ -3,9 +3,10 @@ import { z } from 'zod';
 import type { Contender } from '../contender.js';
 import type { Content } from '../workload.js';
 
+const Embedded = z.object({ embedding: z.array(z.number()) });
 const Answer = z.object({
   header: z.object({ status: z.null() }),
-  data: z.array(z.object({ embedding: z.array(z.number()) })).nonempty(),
+  data: z.tuple([Embedded], Embedded),
 });
 
 /** `POST /post` with JSON, as clip-client sends it over HTTP: without getting the images back. */

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import { z } from 'zod';
 import { reduceDocuments } from '../../../gateway/dispatch/reduce.js';
 import { Document } from '../../../src/document/document.js';
@@ -21,26 +20,23 @@ const cases = z
   )
   .parse(JSON.parse(readFileSync(FIXTURE, 'utf8')));
 
+const jsonOf = (doc: Uint8Array): unknown => JSON.parse(JSON.stringify(documentToJson(Document.fromBytes(doc))));
 const bytes = (base64: string): Uint8Array => new Uint8Array(Buffer.from(base64, 'base64'));
 
 describe('two answers to one document are joined as DocArray joins them', () => {
   for (const { name, first, second, reduced } of cases) {
     test(name, () => {
-      const json = documentToJson(Document.fromBytes(reduceDocuments(bytes(first), bytes(second))));
-      assert.deepEqual(JSON.parse(JSON.stringify(json)), reduced);
+      assert.deepEqual(jsonOf(reduceDocuments(bytes(first), bytes(second))), reduced);
     });
   }
 });
 
 test('what an answer says twice changes nothing', () => {
-  const some = fc.constantFrom(...cases.flatMap(({ first, second }) => [first, second]));
-  fc.assert(
-    fc.property(some, some, (first, second) => {
-      const once = reduceDocuments(bytes(first), bytes(second));
-      assert.deepEqual(reduceDocuments(once, once), once);
-      // Not for contents of two kinds: DocArray lets the second replace the first.
-      if (Document.fromBytes(bytes(first)).contentKind === Document.fromBytes(bytes(second)).contentKind)
-        assert.deepEqual(reduceDocuments(once, bytes(second)), once);
-    }),
-  );
+  const docs = [...new Set(cases.flatMap(({ first, second }) => [first, second]))].map(bytes);
+  for (const first of docs) {
+    for (const second of docs) {
+      const once = reduceDocuments(first, second);
+      assert.deepEqual(jsonOf(reduceDocuments(once, second)), jsonOf(once));
+    }
+  }
 });

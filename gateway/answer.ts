@@ -1,8 +1,8 @@
-import { peek } from '../../src/document/peek.js';
-import type { DataRequest } from '../../src/document/request.js';
-import type { Status } from '../../src/document/status.js';
-import { ERRORS, type ErrorCode, type ErrorData } from '../../src/errors.js';
-import type { FlowAnswer } from '../dispatch/flow-dispatch.js';
+import { peek } from '../src/document/peek.js';
+import type { DataRequest } from '../src/document/request.js';
+import type { Status } from '../src/document/status.js';
+import { ERRORS, type ErrorCode, type ErrorData } from '../src/errors.js';
+import type { FlowAnswer } from './dispatch/flow-dispatch.js';
 
 /** Errors that are about one document: the request as a whole was served. */
 const OF_A_DOCUMENT: readonly ErrorCode[] = [

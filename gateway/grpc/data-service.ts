@@ -1,0 +1,83 @@
+import { once } from 'node:events';
+import {
+  status as GrpcStatus,
+  type sendUnaryData,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import { decodeDataRequest, encodeDataRequest } from '../../src/document/request.js';
+import { ClipflowError, ERRORS, toClipflowError } from '../../src/errors.js';
+import type { ProtocolAnswer } from '../answer.js';
+import { answerDataRequest } from '../data-request.js';
+import { OrderedAnswers } from '../ordered.js';
+import type { ProtocolContext } from '../protocol-context.js';
+
+type StreamCall = ServerDuplexStream<Buffer, Buffer>;
+type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
+
+/** `JinaRPC.Call`: a stream of requests, answered in their order. */
+export async function callStream(context: ProtocolContext, call: StreamCall): Promise<void> {
+  const signal = cancelSignal(call);
+  const answers = new OrderedAnswers(context.flow.gateway.prefetch, (answer: ProtocolAnswer) => write(call, answer, signal));
+  try {
+    for await (const bytes of call.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      await answers.push(answer(context, call, bytes, signal));
+      if (signal.aborted) return;
+    }
+    await answers.end();
+    call.end();
+  } catch (thrown) {
+    if (!signal.aborted) call.emit('error', serviceError(toClipflowError(thrown)));
+  }
+}
+
+/** `JinaSingleDataRequestRPC.process_single_data`: one request, one answer. */
+export async function callOnce(context: ProtocolContext, call: UnaryCall, done: sendUnaryData<Buffer>): Promise<void> {
+  try {
+    done(null, encode(await answer(context, call, call.request, cancelSignal(call))));
+  } catch (thrown) {
+    done(serviceError(toClipflowError(thrown)));
+  }
+}
+
+async function answer(
+  context: ProtocolContext,
+  call: StreamCall | UnaryCall,
+  bytes: Buffer,
+  signal: AbortSignal,
+): Promise<ProtocolAnswer> {
+  const timeoutMs = Number(call.getDeadline()) - Date.now();
+  return answerDataRequest(context, decodeDataRequest(bytes), {
+    protocol: 'grpc',
+    signal,
+    patient: true,
+    ...(Number.isFinite(timeoutMs) ? { timeoutMs } : {}),
+  });
+}
+
+async function write(call: StreamCall, answered: ProtocolAnswer, signal: AbortSignal): Promise<void> {
+  const roomLeft = call.write(encode(answered));
+  if (!roomLeft) await once(call, 'drain', { signal });
+}
+
+/**
+ * What the caller did wrong is a message with a status, on which clip-client calls `on_error`. When the flow cannot
+ * answer there is no message, only the status of gRPC: clip-client trips over an answer without its documents.
+ */
+function encode({ response, failure }: ProtocolAnswer): Buffer {
+  if (failure && ERRORS[failure.code].http >= 429) throw ClipflowError.fromData(failure);
+  const bytes = encodeDataRequest(response);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function cancelSignal(call: StreamCall | UnaryCall): AbortSignal {
+  const controller = new AbortController();
+  call.on('cancelled', () => controller.abort());
+  return controller.signal;
+}
+
+export function serviceError(error: ClipflowError): Partial<ServiceError> {
+  const code: GrpcStatus = ERRORS[error.code].grpc;
+  return { code, details: `${error.code}: ${error.message}` };
+}

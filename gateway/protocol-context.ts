@@ -1,0 +1,16 @@
+import type { Flow } from '../src/flow/flow.js';
+import type { Logger } from '../src/telemetry/log.js';
+import type { FlowDispatch } from './dispatch/flow-dispatch.js';
+import type { GatewayMetrics } from './metrics.js';
+import type { ReplicaStatuses } from './replica-status.js';
+
+/** What every protocol of a gateway is given. */
+export interface ProtocolContext {
+  flow: Flow;
+  dispatch: FlowDispatch;
+  statuses: ReplicaStatuses;
+  metrics: GatewayMetrics;
+  /** True once the gateway has been told to stop. */
+  draining: () => boolean;
+  log: Logger;
+}

@@ -1,0 +1,67 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { dryRun } from '../grpc/info-service.js';
+import type { ProtocolContext } from '../protocol-context.js';
+import { BYTES, JSON_TEXT } from './codec.js';
+import { DRAIN, serveSocket } from './session.js';
+
+/**
+ * The WebSocket protocol of CLIP-as-service, an upgrade of HTTP/1 at `/`. The subprotocol `bytes` means protobuf in
+ * binary frames, `json` or none means JSON in text frames.
+ */
+export class WebSocketProtocol {
+  readonly #server: WebSocketServer;
+
+  constructor(private readonly context: ProtocolContext) {
+    this.#server = new WebSocketServer({
+      noServer: true,
+      maxPayload: context.flow.limits.bodyBytes,
+      perMessageDeflate: false,
+      // The peer accepts without naming a subprotocol; its clients do not look.
+      handleProtocols: () => false,
+    });
+  }
+
+  attach(http: Server): void {
+    http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      const path = request.url?.split('?')[0];
+      if (path !== '/' && path !== '/dry_run') {
+        socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
+        return;
+      }
+      this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+        if (path === '/') serveSocket(this.context, webSocket, speaksBytes(request) ? BYTES : JSON_TEXT);
+        else answerDryRun(this.context, webSocket);
+      });
+    });
+  }
+
+  /** Closes what is idle; sockets with requests in hand close once those are answered. */
+  async close(): Promise<void> {
+    const sockets = [...this.#server.clients];
+    await Promise.all(sockets.map((socket) => closed(socket)));
+    this.#server.close();
+  }
+}
+
+function speaksBytes(request: IncomingMessage): boolean {
+  const offered = request.headers['sec-websocket-protocol'] ?? '';
+  return offered.split(',').some((name) => name.trim() === 'bytes');
+}
+
+function answerDryRun(context: ProtocolContext, socket: WebSocket): void {
+  socket.on('error', () => socket.terminate());
+  socket.once('message', () => {
+    socket.send(dryRun(context));
+    socket.close(1000);
+  });
+}
+
+async function closed(socket: WebSocket): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (socket.readyState === socket.CLOSED) resolve();
+    socket.once('close', () => resolve());
+    socket.emit(DRAIN);
+  });
+}

@@ -1,0 +1,46 @@
+import { Budget } from '../../../gateway/dispatch/budget.js';
+import { Dispatcher, type SubmitOptions, type Work } from '../../../gateway/dispatch/dispatcher.js';
+import type { Outcome } from '../../../src/call.js';
+import { FakeReplica } from './fake-replica.js';
+
+export interface Setup {
+  dispatcher: Dispatcher;
+  budget: Budget;
+  /** Documents of each batch under which a replica died. */
+  deaths: number[];
+}
+
+export function dispatcherWith({ retries = 3, docs = 1000, bytes = 1_000_000 } = {}): Setup {
+  const budget = new Budget({ docs, bytes });
+  const deaths: number[] = [];
+  const observer = {
+    batchSent: () => {},
+    batchDone: () => {},
+    replicaDied: (_replica: string, documents: number) => void deaths.push(documents),
+  };
+  return { dispatcher: new Dispatcher('clip', retries, budget, observer), budget, deaths };
+}
+
+/** Each word a document. */
+export function work(words: string, kind = 'text'): Work[] {
+  return words.split(' ').map((word) => ({ doc: Buffer.from(word), kind }));
+}
+
+export const ENCODE: SubmitOptions = { endpoint: '/encode', parameters: {} };
+
+/** The text of each document, or the code of its error. */
+export function shown(outcomes: readonly Outcome[]): string[] {
+  return outcomes.map((outcome) => ('doc' in outcome ? Buffer.from(outcome.doc).toString() : outcome.error.code));
+}
+
+/** A replica that is in the dispatcher's hands already. */
+export function joined(dispatcher: Dispatcher, ...args: ConstructorParameters<typeof FakeReplica>): FakeReplica {
+  const replica = new FakeReplica(...args);
+  dispatcher.replicaChanged(replica);
+  return replica;
+}
+
+export function kill(dispatcher: Dispatcher, replica: FakeReplica): void {
+  dispatcher.replicaGone(replica);
+  replica.failAll('REPLICA_LOST');
+}

@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { dispatcherWith, ENCODE, joined, kill, shown, work } from './dispatch-support.js';
+import { settled } from './fake-replica.js';
+
+describe('batches', () => {
+  test('a free replica gets what is there at once; while all are busy, documents gather up to its batch size', async () => {
+    const { dispatcher } = dispatcherWith();
+    const replica = joined(dispatcher, { batchSize: 3, credit: 1 });
+    const first = dispatcher.submit(work('a'), ENCODE);
+    assert.deepEqual(replica.at(0).labels, ['a']);
+    const others = ['b', 'c d', 'e f'].map((words) => dispatcher.submit(work(words), ENCODE));
+    assert.equal(replica.held.length, 1);
+    replica.at(0).answer();
+    assert.deepEqual(shown(await first), ['a!']);
+    await settled();
+    assert.deepEqual(replica.at(0).labels, ['b', 'c', 'd']);
+    replica.at(0).answer();
+    await settled();
+    assert.deepEqual(replica.at(0).labels, ['e', 'f']);
+    replica.at(0).answer();
+    assert.deepEqual((await Promise.all(others)).map(shown), [['b!'], ['c!', 'd!'], ['e!', 'f!']]);
+  });
+
+  test('hold documents of one endpoint, kind and set of parameters; the lane that waits longest goes first', async () => {
+    const { dispatcher } = dispatcherWith();
+    const replica = joined(dispatcher, { credit: 1, batchSize: 2 });
+    const all = [
+      dispatcher.submit(work('busy'), ENCODE),
+      dispatcher.submit([...work('t1'), ...work('i1', 'blob'), ...work('t2')], ENCODE),
+      dispatcher.submit(work('r1'), { ...ENCODE, endpoint: '/rank' }),
+      dispatcher.submit(work('p1'), { ...ENCODE, parameters: { k: 1 } }),
+      dispatcher.submit(work('t3'), ENCODE),
+      dispatcher.submit(work('p2'), { ...ENCODE, parameters: { k: 1 } }),
+    ];
+    const batches: string[][] = [];
+    while (replica.held.length > 0) {
+      const call = replica.at(0);
+      batches.push([call.endpoint, JSON.stringify(call.parameters), ...call.labels]);
+      call.answer();
+      await settled();
+    }
+    assert.deepEqual(batches, [
+      ['/encode', '{}', 'busy'],
+      ['/encode', '{}', 't1', 't2'],
+      ['/encode', '{}', 'i1'],
+      ['/rank', '{}', 'r1'],
+      ['/encode', '{"k":1}', 'p1', 'p2'],
+      ['/encode', '{}', 't3'],
+    ]);
+    assert.deepEqual(shown((await Promise.all(all)).flat()), 'busy! t1! i1! t2! r1! p1! t3! p2!'.split(' '));
+  });
+
+  test('documents larger than 32 MiB together go one batch after the other', async () => {
+    const { dispatcher } = dispatcherWith({ bytes: 2 ** 30 });
+    const replica = joined(dispatcher, { credit: 1 });
+    const large = [20, 20, 40, 1].map((mib) => ({ doc: new Uint8Array(mib * 2 ** 20), kind: 'blob' }));
+    const answer = dispatcher.submit(large, ENCODE);
+    const sizes: number[][] = [];
+    while (replica.held.length > 0) {
+      const { docs } = replica.at(0);
+      sizes.push(docs.map((doc) => doc.byteLength / 2 ** 20));
+      replica.at(0).answer(docs.map(() => ({ doc: new Uint8Array() })));
+      await settled();
+    }
+    assert.deepEqual(sizes, [[20], [20], [40], [1]]);
+    await answer;
+  });
+
+  test('no documents are answered at once', async () => {
+    assert.deepEqual(await dispatcherWith().dispatcher.submit([], ENCODE), []);
+  });
+});
+
+describe('answers', () => {
+  test('an error of one document stays with it', async () => {
+    const { dispatcher } = dispatcherWith();
+    const replica = joined(dispatcher);
+    const answer = dispatcher.submit(work('a b c'), ENCODE);
+    const error = { code: 'INVALID_DOCUMENT', message: 'no picture' } as const;
+    replica.at(0).answer([{ doc: Buffer.from('A') }, { error }, { doc: Buffer.from('C') }]);
+    assert.deepEqual(await answer, [{ doc: Buffer.from('A') }, { error }, { doc: Buffer.from('C') }]);
+  });
+
+  test('an error that the handler threw is the answer to each document of the batch, and is not tried again', async () => {
+    const { dispatcher } = dispatcherWith();
+    const replica = joined(dispatcher);
+    const answer = dispatcher.submit(work('a b'), ENCODE);
+    replica.at(0).fail('EXECUTOR_FAILED');
+    assert.deepEqual(shown(await answer), ['EXECUTOR_FAILED', 'EXECUTOR_FAILED']);
+    await settled();
+    assert.equal(replica.held.length, 0);
+  });
+
+  test('an answer that does not fit the call is INTERNAL, never a hanging caller', async () => {
+    const { dispatcher } = dispatcherWith();
+    const replica = joined(dispatcher);
+    for (const message of [
+      { header: { errors: [] }, parts: [] },
+      { header: {}, parts: [new Uint8Array(), new Uint8Array()] },
+      { header: { errors: 'none' }, parts: [new Uint8Array(), new Uint8Array()] },
+    ]) {
+      const answer = dispatcher.submit(work('a b'), ENCODE);
+      replica.at(0).answerRaw(message);
+      assert.deepEqual(shown(await answer), ['INTERNAL', 'INTERNAL']);
+    }
+  });
+});
+
+describe('a caller that goes away', () => {
+  test('takes its waiting documents along, and the batch that is computed only when nobody else waits for it', async () => {
+    const { dispatcher } = dispatcherWith();
+    const replica = joined(dispatcher, { credit: 1, batchSize: 2 });
+    const [goes, stays] = [new AbortController(), new AbortController()];
+    const gone = dispatcher.submit(work('a'), { ...ENCODE, signal: goes.signal });
+    const both = dispatcher.submit(work('b c d'), { ...ENCODE, signal: goes.signal });
+    const other = dispatcher.submit(work('e'), { ...ENCODE, signal: stays.signal });
+    replica.at(0).answer();
+    assert.deepEqual(shown(await gone), ['a!']);
+    await settled();
+    const running = replica.at(0);
+    assert.deepEqual(running.labels, ['b', 'c']);
+    goes.abort();
+    assert.deepEqual(shown(await both), ['CANCELLED', 'CANCELLED', 'CANCELLED']);
+    assert.equal(running.signal?.aborted, true);
+    await settled();
+    assert.deepEqual(replica.at(0).labels, ['e']);
+    replica.at(0).answer();
+    assert.deepEqual(shown(await other), ['e!']);
+  });
+
+  test('does not stop a batch that it shares', async () => {
+    const { dispatcher } = dispatcherWith();
+    const replica = joined(dispatcher, { credit: 1 });
+    const goes = new AbortController();
+    const first = dispatcher.submit(work('busy'), ENCODE);
+    const gone = dispatcher.submit(work('a'), { ...ENCODE, signal: goes.signal });
+    const other = dispatcher.submit(work('b'), ENCODE);
+    replica.at(0).answer();
+    await first;
+    await settled();
+    goes.abort();
+    assert.deepEqual(shown(await gone), ['CANCELLED']);
+    assert.equal(replica.at(0).signal?.aborted, false);
+    assert.deepEqual(replica.at(0).labels, ['a', 'b']);
+    replica.at(0).answer();
+    assert.deepEqual(shown(await other), ['b!']);
+  });
+
+  test('had its documents in a batch that is tried again: they are left out', async () => {
+    const { dispatcher } = dispatcherWith();
+    const dying = joined(dispatcher);
+    const goes = new AbortController();
+    const busy = dispatcher.submit(work('busy1 busy2 busy3 busy4 x1 x2 x3 x4'), ENCODE);
+    const gone = dispatcher.submit(work('a'), { ...ENCODE, signal: goes.signal });
+    const other = dispatcher.submit(work('b'), ENCODE);
+    dying.at(0).answer();
+    dying.at(0).answer();
+    await busy;
+    await settled();
+    assert.deepEqual(dying.at(0).labels, ['a', 'b']);
+    kill(dispatcher, dying);
+    await settled();
+    goes.abort();
+    await gone;
+    const replica = joined(dispatcher);
+    assert.deepEqual(replica.at(0).labels, ['b']);
+    replica.at(0).answer();
+    assert.deepEqual(shown(await other), ['b!']);
+  });
+
+  test('before it asked is answered and nothing is computed', async () => {
+    const { dispatcher, budget } = dispatcherWith();
+    const replica = joined(dispatcher);
+    const answer = dispatcher.submit(work('a b'), { ...ENCODE, signal: AbortSignal.abort() });
+    assert.deepEqual(shown(await answer), ['CANCELLED', 'CANCELLED']);
+    assert.equal(replica.held.length, 0);
+    assert.equal(budget.docs, 0);
+  });
+});
+
+describe('the queue is bounded', () => {
+  test('in documents: past it OVERLOADED, and room again when the documents are answered', async () => {
+    const { dispatcher, budget } = dispatcherWith({ docs: 3 });
+    const replica = joined(dispatcher);
+    const first = dispatcher.submit(work('a b'), ENCODE);
+    await assert.rejects(dispatcher.submit(work('c d'), ENCODE), { code: 'OVERLOADED', message: /2 of 3 documents/ });
+    const second = dispatcher.submit(work('c'), ENCODE);
+    replica.at(0).answer();
+    replica.at(0).answer();
+    await Promise.all([first, second]);
+    assert.deepEqual([budget.docs, budget.bytes], [0, 0]);
+    const third = dispatcher.submit(work('c d'), ENCODE);
+    replica.at(0).answer();
+    assert.deepEqual(shown(await third), ['c!', 'd!']);
+  });
+
+  test('in bytes', async () => {
+    const { dispatcher } = dispatcherWith({ bytes: 10 });
+    const replica = joined(dispatcher);
+    const first = dispatcher.submit(work('123456'), ENCODE);
+    await assert.rejects(dispatcher.submit(work('12345'), ENCODE), { code: 'OVERLOADED', message: /6 of 10 bytes/ });
+    replica.at(0).answer();
+    await first;
+  });
+
+  test('but a request larger than the queue is served when nothing else waits', async () => {
+    const { dispatcher } = dispatcherWith({ docs: 1 });
+    const replica = joined(dispatcher);
+    const answer = dispatcher.submit(work('a b c'), ENCODE);
+    replica.at(0).answer();
+    assert.deepEqual(shown(await answer), ['a!', 'b!', 'c!']);
+  });
+
+  test('documents of a caller that went away make room', async () => {
+    const { dispatcher, budget } = dispatcherWith({ docs: 1 });
+    const goes = new AbortController();
+    const gone = dispatcher.submit(work('a'), { ...ENCODE, signal: goes.signal });
+    goes.abort();
+    await gone;
+    assert.equal(budget.docs, 0);
+  });
+});
