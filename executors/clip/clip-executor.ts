@@ -7,7 +7,8 @@ import { ClipModel, type Embedded } from './clip-model.js';
 import { locateModel } from './locate.js';
 import { threadsPerReplica } from './model/threads.js';
 import { selectLeaves, type Leaf } from './paths.js';
-import { parseClipParameters, parseClipSettings, type ClipSettings } from './settings.js';
+import { rankMatches } from './rank.js';
+import { parseClipParameters, parseClipSettings, type ClipParameters, type ClipSettings } from './settings.js';
 
 const ENCODE = '/encode';
 
@@ -16,7 +17,7 @@ const ENCODE = '/encode';
  * among several models.
  */
 export class ClipExecutor extends Executor {
-  static override requests = { [ENCODE]: 'encode', '/': 'encode', '/default': 'encode' };
+  static override requests = { [ENCODE]: 'encode', '/': 'encode', '/rank': 'rank', '/default': 'encode' };
 
   readonly #settings: ClipSettings;
   /** By name; the first one is the default. */
@@ -52,9 +53,20 @@ export class ClipExecutor extends Executor {
     const parameters = parseClipParameters(context.parameters);
     const { access_paths, traversal_paths } = this.#settings;
     const path = parameters.access_paths ?? parameters.traversal_paths ?? traversal_paths ?? access_paths;
+    const images = await this.#embed(selectLeaves(docs, path), parameters, context);
+    if (parameters.drop_image_content) images.forEach(({ doc }) => dropContent(doc));
+  }
+
+  /** Queries keep their embeddings; contents are kept whatever the parameters say, as published. */
+  async rank(docs: Document[], context: CallContext): Promise<void> {
+    await this.#embed(selectLeaves(docs, '@r,m'), parseClipParameters(context.parameters), context);
+    for (const doc of docs) rankMatches(doc);
+  }
+
+  /** Embeds texts and images; returns those that are images. */
+  async #embed(leaves: readonly Leaf[], parameters: ClipParameters, context: CallContext): Promise<Leaf[]> {
     const size = parameters.minibatch_size ?? this.#settings.minibatch_size;
     const model = this.#modelFor(context.endpoint);
-    const leaves = selectLeaves(docs, path);
     const texts = leaves.filter(({ doc }) => doc.contentKind === 'text');
     const images = leaves.filter(({ doc }) => isImage(doc));
     await Promise.all([
@@ -64,14 +76,11 @@ export class ClipExecutor extends Executor {
         for (const { doc } of batch) doc.mimeType = 'text/plain';
       }),
       ...batchesOf(images, size).map(async (batch) => {
-        const embedded = await model.embedImages(
-          batch.map(({ doc }) => doc),
-          context.signal,
-        );
-        this.#keep(batch, embedded, context);
-        if (parameters.drop_image_content) batch.forEach(({ doc }) => dropContent(doc));
+        const contents = batch.map(({ doc }) => doc);
+        this.#keep(batch, await model.embedImages(contents, context.signal), context);
       }),
     ]);
+    return images;
   }
 
   override async close(): Promise<void> {
