@@ -1,14 +1,14 @@
-import { createRequire } from 'node:module';
+import { createRequire, register } from 'node:module';
 import { isAbsolute, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ClipflowError } from '../src/errors.js';
 import { Executor, type ExecutorClass } from './executor.js';
 
 /** Executors that ship, by the names that flows use: ours, and those of CLIP-as-service's Python modules. */
-const BUILT_IN: Record<string, () => Promise<ExecutorClass>> = {
-  CLIPEncoder: async () => (await import('./clip/clip-executor.js')).ClipExecutor,
-  BaseExecutor: async () => BaseExecutor,
-};
+const BUILT_IN = new Map<string, () => Promise<ExecutorClass>>([
+  ['CLIPEncoder', async () => (await import('./clip/clip-executor.js')).ClipExecutor],
+  ['BaseExecutor', async () => BaseExecutor],
+]);
 
 /** Serves nothing, so documents pass: an executor that only joins branches. */
 class BaseExecutor extends Executor {}
@@ -18,7 +18,7 @@ class BaseExecutor extends Executor {}
  * package. A module exports it as default, or as its only executor.
  */
 export async function loadExecutorClass(uses: string, flowFolder: string): Promise<ExecutorClass> {
-  const builtIn = BUILT_IN[uses];
+  const builtIn = BUILT_IN.get(uses);
   if (builtIn) return builtIn();
   const isPath = uses.startsWith('.') || isAbsolute(uses);
   const file = isPath ? resolve(flowFolder, uses) : resolvePackage(uses, flowFolder);
@@ -48,7 +48,7 @@ function resolvePackage(name: string, flowFolder: string): string {
   try {
     return createRequire(join(flowFolder, 'flow.yml')).resolve(name);
   } catch (cause) {
-    const known = Object.keys(BUILT_IN).join(', ');
+    const known = [...BUILT_IN.keys()].join(', ');
     throw new ClipflowError(
       'INVALID_FLOW',
       `uses: "${name}" is none of the executors that ship (${known}), no path (./file.ts) and no installed package`,
@@ -62,7 +62,10 @@ let typescript: Promise<unknown> | undefined;
 /** Node before 22.18 cannot load TypeScript by itself. */
 function supportTypeScript(): Promise<unknown> {
   if ('typescript' in process.features && process.features.typescript) return Promise.resolve();
-  typescript ??= import('tsx/esm/api').then(({ register }) => register());
+  typescript ??= import('tsx/esm/api').then((tsx) => {
+    tsx.register();
+    register('./typescript-hooks.js', import.meta.url);
+  });
   return typescript;
 }
 

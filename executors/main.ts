@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { ClipflowError } from '../src/errors.js';
 import type { ExecutorConfig, Flow } from '../src/flow/flow.js';
+import type { JsonObject } from '../src/json.js';
 import type { Running } from '../src/supervise/lifecycle.js';
 import type { Logger } from '../src/telemetry/log.js';
 import { serveMetrics } from '../src/telemetry/metrics-server.js';
@@ -11,6 +12,7 @@ import { openTransport } from '../src/transport/open.js';
 import type { ExecutorContext } from './executor.js';
 import { loadExecutorClass } from './load.js';
 import { ReplicaMetrics } from './metrics.js';
+import { servedBy } from './published.js';
 import { ExecutorRuntime } from './runtime.js';
 
 export interface ReplicaOptions {
@@ -64,8 +66,11 @@ export async function startReplica(flow: Flow, options: ReplicaOptions, log: Log
     options.monitoringPort === undefined
       ? () => {}
       : await serveMetrics(metrics.registry, options.monitoringPort, flow.gateway.host);
-  const type = await loadExecutorClass(usesOf(config), flow.file === undefined ? process.cwd() : dirname(flow.file));
-  const executor = new type(contextOf(flow, config, options, log));
+  const { uses, with: settings, substitutes } = servedBy(config);
+  if (substitutes !== undefined)
+    log.info({ event: 'executor_substituted', executor: config.name, wanted: substitutes, served_by: `${uses} (ONNX)` });
+  const type = await loadExecutorClass(uses, flow.file === undefined ? process.cwd() : dirname(flow.file));
+  const executor = new type(contextOf(flow, config, settings, options, log));
   const started = performance.now();
   await executor.setup();
   runtime = new ExecutorRuntime(executor, { ...type.requests, ...config.requests }, metrics, log);
@@ -91,18 +96,19 @@ export async function startReplica(flow: Flow, options: ReplicaOptions, log: Log
   };
 }
 
-/** CLIP-as-service's Python modules, whatever their runtime, are served by our CLIP executor. */
-function usesOf(config: ExecutorConfig): string {
-  return config.pyModules.some((name) => name.startsWith('clip_server.')) ? 'CLIPEncoder' : config.uses;
-}
-
-function contextOf(flow: Flow, config: ExecutorConfig, options: ReplicaOptions, log: Logger): ExecutorContext {
+function contextOf(
+  flow: Flow,
+  config: ExecutorConfig,
+  settings: JsonObject,
+  options: ReplicaOptions,
+  log: Logger,
+): ExecutorContext {
   const { shard, replica, replicasOnMachine } = options;
   const workspace = config.workspace === undefined ? undefined : join(config.workspace, config.name, String(shard));
   if (workspace !== undefined) mkdirSync(workspace, { recursive: true });
   return {
     name: config.name,
-    with: config.with,
+    with: settings,
     ...(workspace === undefined ? {} : { workspace }),
     shard,
     shards: config.shards,

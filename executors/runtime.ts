@@ -53,8 +53,10 @@ export class ExecutorRuntime {
       return await this.#run(parts, context);
     } catch (thrown) {
       const error = toClipflowError(thrown, 'EXECUTOR_FAILED');
-      if (error === thrown) throw error;
-      this.log.error({ event: 'executor_threw', endpoint: context.endpoint, documents: parts.length, err: thrown });
+      // One of clipflow's own is about the call, unless it is about one document that could not be read.
+      if (error === thrown && error.code !== 'INVALID_DOCUMENT') throw error;
+      if (error !== thrown)
+        this.log.error({ event: 'executor_threw', endpoint: context.endpoint, documents: parts.length, err: thrown });
       if (parts.length === 1) throw error;
       const outcomes: Outcome[] = [];
       for (const part of parts) outcomes.push(...(await this.#runAlone(part, context)));

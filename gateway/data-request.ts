@@ -1,10 +1,12 @@
 import type { DataRequest } from '../src/document/request.js';
-import { toClipflowError } from '../src/errors.js';
+import { ClipflowError, toClipflowError } from '../src/errors.js';
+import type { Caller } from './auth/tokens.js';
 import { failureAnswer, protocolAnswer, type ProtocolAnswer } from './answer.js';
 import type { ProtocolContext } from './protocol-context.js';
 
 export interface AnswerOptions {
   protocol: 'grpc' | 'http' | 'websocket';
+  caller: Caller;
   signal: AbortSignal;
   timeoutMs?: number | undefined;
   /** Wait for room in the queue instead of being refused: for streams, which are slowed down by it. */
@@ -15,15 +17,20 @@ export interface AnswerOptions {
 export async function answerDataRequest(
   { dispatch, metrics, log }: ProtocolContext,
   request: DataRequest,
-  { protocol, ...options }: AnswerOptions,
+  { protocol, caller, ...options }: AnswerOptions,
 ): Promise<ProtocolAnswer> {
   const started = performance.now();
   const { execEndpoint: endpoint, targetExecutor } = request.header;
   const done = (code: string): void =>
     metrics.requestDone(protocol, dispatch.labelOf(endpoint), code, (performance.now() - started) / 1000);
+  const { parameters, docs } = request;
+  caller.documents += docs.length;
   try {
-    const { parameters, docs } = request;
-    const answer = protocolAnswer(request, await dispatch.post({ endpoint, parameters, docs, targetExecutor, ...options }));
+    checkQuota(caller, docs.length);
+    const answer = protocolAnswer(
+      request,
+      await dispatch.post({ endpoint, parameters, docs, targetExecutor, ...options }),
+    );
     done(answer.failure?.code ?? (answer.response.header.status ? 'PARTIAL' : 'OK'));
     return answer;
   } catch (thrown) {
@@ -31,5 +38,13 @@ export async function answerDataRequest(
     if (error.code === 'INTERNAL') log.error({ event: 'request_failed', protocol, endpoint, err: thrown });
     done(error.code);
     return { response: failureAnswer(request, error), failure: error.toJSON() };
+  } finally {
+    caller.documents -= docs.length;
   }
+}
+
+/** A request larger than the whole quota passes when the caller has nothing else under way: else it never could. */
+function checkQuota({ name, documents, maxDocuments }: Caller, added: number): void {
+  if (documents <= maxDocuments || documents === added) return;
+  throw new ClipflowError('OVERLOADED', `${name} has ${documents} documents under way, and may have ${maxDocuments}`);
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../src/telemetry/log.js';
 import { serveMetrics } from '../src/telemetry/metrics-server.js';
 import { openTransport } from '../src/transport/open.js';
 import type { Directory } from '../src/transport/transport.js';
+import { Tokens } from './auth/tokens.js';
 import { FlowDispatch } from './dispatch/flow-dispatch.js';
 import { GatewayMetrics } from './metrics.js';
 import { openPort } from './open-port.js';
@@ -15,10 +16,13 @@ export interface GatewayOptions {
   transport: string;
   /** Port for the metrics alone; they are at the main port too. */
   monitoringPort?: number | undefined;
+  /** File of bearer tokens; without one everyone may call. */
+  tokensFile?: string | undefined;
 }
 
 /** Starts the gateway of a flow; it is ready once each executor has a ready replica. */
 export async function startGateway(flow: Flow, options: GatewayOptions, log: Logger): Promise<Running> {
+  const tokens = Tokens.load(options.tokensFile, log);
   const transport = await openTransport(options.transport, flow.name);
   const directory = await transport.watch();
   const metrics = new GatewayMetrics();
@@ -27,9 +31,17 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
   logReplicas(directory, log);
   addGauges(metrics, dispatch, statuses, flow);
 
+  if (!tokens.required && !isLoopback(flow.gateway.host)) log.warn({ event: 'open_to_all', host: flow.gateway.host });
+
   let draining = false;
-  const context: ProtocolContext = { flow, dispatch, statuses, metrics, log, draining: () => draining };
+  const context: ProtocolContext = { flow, dispatch, statuses, metrics, tokens, log, draining: () => draining };
   const ports = await Promise.all(flow.gateway.listen.map((entry) => openPort(context, entry)));
+  const tellServing = (): void => {
+    const serving = !draining && dispatch.notReady().length === 0;
+    for (const port of ports) port.setServing(serving);
+  };
+  tellServing();
+  directory.onChange(tellServing);
   const stopMetrics =
     options.monitoringPort === undefined
       ? () => {}
@@ -39,11 +51,17 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
     ready: whenReady(directory, dispatch).then(() => ({ ports: ports.map(({ port }) => port) })),
     drain: async () => {
       draining = true;
+      tellServing();
       await Promise.all(ports.map((port) => port.close()));
       stopMetrics();
+      tokens.close();
       await transport.close();
     },
   };
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
 async function whenReady(directory: Directory, dispatch: FlowDispatch): Promise<void> {

@@ -11,12 +11,17 @@ import { WebSocketProtocol } from './websocket/server.js';
 export interface OpenPort {
   /** The number that was bound, where the flow asks for 0. */
   port: number;
+  /** Tells the protocols that have a health check of their own. */
+  setServing(serving: boolean): void;
   /** Stops accepting, and resolves when every request has its answer. */
   close(): Promise<void>;
 }
 
 /** One port of the gateway with the protocols that it speaks; health, status and metrics are served by HTTP on each. */
-export async function openPort(context: ProtocolContext, { port, protocols }: GatewayConfig['listen'][number]): Promise<OpenPort> {
+export async function openPort(
+  context: ProtocolContext,
+  { port, protocols }: GatewayConfig['listen'][number],
+): Promise<OpenPort> {
   const { gateway } = context.flow;
   const tls = gateway.tls && (await readTls(gateway.tls, gateway.uvicornKwargs.ssl_keyfile_password));
   const has = (protocol: Protocol): boolean => protocols.includes(protocol);
@@ -30,6 +35,7 @@ export async function openPort(context: ProtocolContext, { port, protocols }: Ga
   context.log.info({ event: 'gateway_listening', host: gateway.host, port: bound, protocols, tls: tls !== undefined });
   return {
     port: bound,
+    setServing: (serving) => grpc?.setServing(serving),
     close: async () => {
       await Promise.all([http.close(), grpc?.close(), webSocket?.close()]);
     },
@@ -48,6 +54,8 @@ async function listen(http: Awaited<ReturnType<typeof createHttpApp>>, port: num
   } catch (cause) {
     const fault = LISTEN_FAULTS[(cause as NodeJS.ErrnoException).code ?? ''];
     if (fault === undefined) throw cause;
-    throw new ClipflowError('INVALID_CONFIG', `${host}:${port} ${fault}: set another one (with.port, --port)`, { cause });
+    throw new ClipflowError('INVALID_CONFIG', `${host}:${port} ${fault}: set another one (with.port, --port)`, {
+      cause,
+    });
   }
 }

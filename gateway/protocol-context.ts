@@ -1,5 +1,6 @@
 import type { Flow } from '../src/flow/flow.js';
 import type { Logger } from '../src/telemetry/log.js';
+import type { Tokens } from './auth/tokens.js';
 import type { FlowDispatch } from './dispatch/flow-dispatch.js';
 import type { GatewayMetrics } from './metrics.js';
 import type { ReplicaStatuses } from './replica-status.js';
@@ -10,6 +11,7 @@ export interface ProtocolContext {
   dispatch: FlowDispatch;
   statuses: ReplicaStatuses;
   metrics: GatewayMetrics;
+  tokens: Tokens;
   /** True once the gateway has been told to stop. */
   draining: () => boolean;
   log: Logger;

@@ -25,9 +25,13 @@ export async function readTls(files: NonNullable<GatewayConfig['tls']>, password
     createSecureContext(options);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new ClipflowError('INVALID_CONFIG', `${files.certFile} and ${files.keyFile} are no certificate and its key: ${why}`, {
-      cause,
-    });
+    throw new ClipflowError(
+      'INVALID_CONFIG',
+      `${files.certFile} and ${files.keyFile} are no certificate and its key: ${why}`,
+      {
+        cause,
+      },
+    );
   }
   return { ...options, ALPNCallback: chooseProtocol };
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ClipflowError, isErrorCode, type ErrorCode, type ErrorData } from './errors.js';
-import type { JsonObject } from './json.js';
+import { JsonObjectSchema, type JsonObject } from './json.js';
 import type { Message } from './transport/transport.js';
 
 /** A batch on its way to a replica: what to do, and the documents (DocumentProto bytes). */
@@ -15,7 +15,7 @@ export type Outcome = { doc: Uint8Array } | { error: ErrorData };
 
 const CallHeader = z.object({
   endpoint: z.string(),
-  parameters: z.custom<JsonObject>((value) => typeof value === 'object' && value !== null && !Array.isArray(value)),
+  parameters: JsonObjectSchema,
 });
 
 const AnswerHeader = z.object({

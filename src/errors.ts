@@ -5,6 +5,7 @@
  */
 export const ERRORS = {
   INVALID_REQUEST: { http: 422, grpc: 3, retryable: false, meaning: 'The request is malformed or has a wrong type.' },
+  UNAUTHENTICATED: { http: 401, grpc: 16, retryable: false, meaning: 'The token is missing or not known.' },
   INVALID_DOCUMENT: {
     http: 422,
     grpc: 3,
@@ -40,6 +41,7 @@ export const ERRORS = {
     retryable: false,
     meaning: 'The model folder is incomplete or not a CLIP model.',
   },
+  MODEL_UNAVAILABLE: { http: 500, grpc: 9, retryable: true, meaning: 'A model could not be downloaded.' },
   DEVICE_UNAVAILABLE: { http: 500, grpc: 9, retryable: false, meaning: 'The requested device cannot be had here.' },
   INVALID_CONFIG: {
     http: 500,

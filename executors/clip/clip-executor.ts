@@ -35,7 +35,7 @@ export class ClipExecutor extends Executor {
     const loadUri = createUriLoader({ ...uriPolicy, maxBytes: limits.uriBytes, timeoutMs: limits.uriTimeoutMs });
     for (const wanted of models ?? [{ name, model_path }]) {
       const model = await ClipModel.load({
-        folder: wanted.model_path ?? (await locateModel(wanted.name, folder)),
+        folder: wanted.model_path ?? (await locateModel(wanted.name, { models: folder, log })),
         device,
         intraOpNumThreads: this.#settings.intra_op_num_threads ?? threadsPerReplica(replicasOnMachine),
         batchSize: minibatch_size,

@@ -6,6 +6,7 @@ import { preprocessImage, type ImageTransform } from './image/preprocess.js';
 import { preprocessTensor } from './image/tensor.js';
 import { imageFeeds, imageSample, textFeeds, textSample } from './model/feeds.js';
 import { readModelFolder, type ModelSpec } from './model/folder.js';
+import { fixedBatch } from './model/graph.js';
 import { createSession, type Session } from './model/session.js';
 import type { Feeds } from './model/tensor.js';
 import { loadClipBpe } from './text/clip-bpe.js';
@@ -56,8 +57,9 @@ export class ClipModel {
       createSession({ ...common, path: spec.visual, sample: imageSample(spec.image.size) }),
     ]);
     const transform: ImageTransform = { ...spec.image, limits: options.imageLimits };
-    await textual.warmUp([1, batchSize]);
-    await visual.warmUp([1, batchSize]);
+    for (const session of [textual, visual]) {
+      await session.warmUp(fixedBatch(session.inputs) === undefined ? [1, batchSize] : [1]);
+    }
     log.info({
       event: 'model_loaded',
       model: spec.name,
@@ -71,7 +73,9 @@ export class ClipModel {
 
   async embedTexts(texts: readonly string[]): Promise<Embedded[]> {
     const ids = texts.map((text) => this.tokenizer.encode(text));
-    return this.#run(this.textual, textFeeds(this.textual, ids, this.spec, this.tokenizer.padId), ids.length);
+    return this.#runs(this.textual, ids.length, (start, end) =>
+      textFeeds(this.textual, ids.slice(start, end), this.spec, this.tokenizer.padId),
+    );
   }
 
   /** Documents with a blob, tensor or uri. One that is no image gets its error, the others their embeddings. */
@@ -103,14 +107,29 @@ export class ClipModel {
   }
 
   #embedPixels(pixels: Float32Array<ArrayBuffer>, count: number, pixelsPerImage: number): Promise<Embedded[]> {
-    const batch = pixels.subarray(0, count * pixelsPerImage);
-    return this.#run(this.visual, imageFeeds(this.visual, batch, this.spec.image.size), count);
+    return this.#runs(this.visual, count, (start, end) => {
+      const part = pixels.subarray(start * pixelsPerImage, end * pixelsPerImage);
+      // What is run moves to the session with its whole buffer, so a part that is not all needs one of its own.
+      const own = end - start === count ? part : this.visual.allocate('float32', part.length);
+      if (own !== part) own.set(part);
+      return imageFeeds(this.visual, own, this.spec.image.size);
+    });
   }
 
   async #prepare(doc: Document, out: Float32Array, signal: AbortSignal): Promise<void> {
     if (doc.tensor) return preprocessTensor(doc.tensor, this.transform, out);
     const bytes = doc.blob ?? (await this.options.loadUri(doc.uri, signal)).bytes;
     return preprocessImage(bytes, this.transform, out);
+  }
+
+  /** Computes `count` documents at once, or one by one where the graph takes no more. */
+  async #runs(session: Session, count: number, feeds: (start: number, end: number) => Feeds): Promise<Embedded[]> {
+    const step = fixedBatch(session.inputs) ?? count;
+    const embedded: Embedded[] = [];
+    for (let start = 0; start < count; start += step) {
+      embedded.push(...(await this.#run(session, feeds(start, start + step), step)));
+    }
+    return embedded;
   }
 
   async #run(session: Session, feeds: Feeds, count: number): Promise<Embedded[]> {
@@ -124,8 +143,7 @@ export class ClipModel {
 
 async function loadTokenizer({ tokenizer, contextLength }: ModelSpec): Promise<TextTokenizer> {
   if (tokenizer.kind === 'clip-bpe') return loadClipBpe(tokenizer.vocab, contextLength);
-  const { path, padId } = tokenizer;
-  return loadTokenizerJson(path, { contextLength, ...(padId === undefined ? {} : { padId }) });
+  return loadTokenizerJson(tokenizer.path, { ...tokenizer, contextLength });
 }
 
 async function inParallel(count: number, width: number, task: (index: number) => Promise<void>): Promise<void> {

@@ -1,14 +1,10 @@
 import { once } from 'node:events';
-import {
-  status as GrpcStatus,
-  type sendUnaryData,
-  type ServerDuplexStream,
-  type ServerUnaryCall,
-  type ServiceError,
-} from '@grpc/grpc-js';
+import type { status as GrpcStatus } from '@grpc/grpc-js';
+import { type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall, type ServiceError } from '@grpc/grpc-js';
 import { decodeDataRequest, encodeDataRequest } from '../../src/document/request.js';
 import { ClipflowError, ERRORS, toClipflowError } from '../../src/errors.js';
 import type { ProtocolAnswer } from '../answer.js';
+import type { Caller } from '../auth/tokens.js';
 import { answerDataRequest } from '../data-request.js';
 import { OrderedAnswers } from '../ordered.js';
 import type { ProtocolContext } from '../protocol-context.js';
@@ -19,10 +15,13 @@ type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 /** `JinaRPC.Call`: a stream of requests, answered in their order. */
 export async function callStream(context: ProtocolContext, call: StreamCall): Promise<void> {
   const signal = cancelSignal(call);
-  const answers = new OrderedAnswers(context.flow.gateway.prefetch, (answer: ProtocolAnswer) => write(call, answer, signal));
+  const answers = new OrderedAnswers(context.flow.gateway.prefetch, (answer: ProtocolAnswer) =>
+    write(call, answer, signal),
+  );
   try {
+    const caller = callerOf(context, call);
     for await (const bytes of call.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      await answers.push(answer(context, call, bytes, signal));
+      await answers.push(answer(context, call, caller, bytes, signal));
       if (signal.aborted) return;
     }
     await answers.end();
@@ -35,7 +34,7 @@ export async function callStream(context: ProtocolContext, call: StreamCall): Pr
 /** `JinaSingleDataRequestRPC.process_single_data`: one request, one answer. */
 export async function callOnce(context: ProtocolContext, call: UnaryCall, done: sendUnaryData<Buffer>): Promise<void> {
   try {
-    done(null, encode(await answer(context, call, call.request, cancelSignal(call))));
+    done(null, encode(await answer(context, call, callerOf(context, call), call.request, cancelSignal(call))));
   } catch (thrown) {
     done(serviceError(toClipflowError(thrown)));
   }
@@ -44,12 +43,14 @@ export async function callOnce(context: ProtocolContext, call: UnaryCall, done: 
 async function answer(
   context: ProtocolContext,
   call: StreamCall | UnaryCall,
+  caller: Caller,
   bytes: Buffer,
   signal: AbortSignal,
 ): Promise<ProtocolAnswer> {
   const timeoutMs = Number(call.getDeadline()) - Date.now();
   return answerDataRequest(context, decodeDataRequest(bytes), {
     protocol: 'grpc',
+    caller,
     signal,
     patient: true,
     ...(Number.isFinite(timeoutMs) ? { timeoutMs } : {}),
@@ -69,6 +70,11 @@ function encode({ response, failure }: ProtocolAnswer): Buffer {
   if (failure && ERRORS[failure.code].http >= 429) throw ClipflowError.fromData(failure);
   const bytes = encodeDataRequest(response);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function callerOf({ tokens }: ProtocolContext, call: StreamCall | UnaryCall): Caller {
+  const [authorization] = call.metadata.get('authorization');
+  return tokens.check(authorization?.toString());
 }
 
 function cancelSignal(call: StreamCall | UnaryCall): AbortSignal {

@@ -17,8 +17,13 @@ export function rawService(name: string): ServiceDefinition {
   if (!loaded || 'format' in loaded) throw new Error(`${name} is no service of the protocol`);
   const methods = Object.entries(loaded).map(([method, definition]) => [
     method,
-    { ...definition, requestSerialize: asIs, requestDeserialize: asIs, responseSerialize: asIs, responseDeserialize: asIs },
+    {
+      ...definition,
+      requestSerialize: asIs,
+      requestDeserialize: asIs,
+      responseSerialize: asIs,
+      responseDeserialize: asIs,
+    },
   ]);
   return Object.fromEntries(methods) as ServiceDefinition;
 }
-

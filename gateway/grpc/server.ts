@@ -45,6 +45,7 @@ const SERVICES: Record<string, (context: ProtocolContext) => UntypedServiceImple
 export class GrpcServer implements SocketTaker {
   readonly prefix = HTTP2_PREFACE;
   readonly #server: Server;
+  readonly #health = new HealthImplementation();
   readonly #take: (socket: Socket) => void;
 
   constructor(context: ProtocolContext) {
@@ -54,12 +55,10 @@ export class GrpcServer implements SocketTaker {
       'grpc-node.flow_control_window': WINDOW_BYTES,
       ...context.flow.gateway.grpcServerOptions,
     });
-    const health = new HealthImplementation({ '': 'SERVING' });
     for (const [name, implement] of Object.entries(SERVICES)) {
       this.#server.addService(rawService(name), implement(context));
-      health.setStatus(name, 'SERVING');
     }
-    health.addToServer(this.#server);
+    this.#health.addToServer(this.#server);
     new ReflectionService(PROTOS, { services: Object.keys(SERVICES) }).addToServer(this.#server);
     const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#take = (socket) => injector.injectConnection(socket);
@@ -67,6 +66,12 @@ export class GrpcServer implements SocketTaker {
 
   take(socket: Socket): void {
     this.#take(socket);
+  }
+
+  /** What `grpc.health.v1` answers, for the server as a whole and for each service. */
+  setServing(serving: boolean): void {
+    for (const name of ['', ...Object.keys(SERVICES)])
+      this.#health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
   }
 
   /** Takes no new calls, and resolves when those under way have been answered. */

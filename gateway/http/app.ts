@@ -8,7 +8,8 @@ import { httpStatusOf, retryAfter } from '../answer.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import type { TlsOptions } from '../tls.js';
 import { parseBodiesAsJson } from './body.js';
-import { addPostRoutes } from './post.js';
+import { openApi } from './openapi.js';
+import { addDataRoutes } from './post.js';
 
 export interface HttpOptions {
   tls?: TlsOptions | undefined;
@@ -33,12 +34,14 @@ export async function createHttpApp(context: ProtocolContext, { tls, data }: Htt
   app.addHook('onSend', async (_request, reply) => {
     if (context.draining()) void reply.header('connection', 'close');
   });
-  if (data) addPostRoutes(app, context);
-  addOperationRoutes(app, context);
+  // Scopes, so that the check of tokens holds for documents alone.
+  if (data) await app.register(async (scope) => addDataRoutes(scope, context));
+  await app.register(async (scope) => addOperationRoutes(scope, context));
   return app;
 }
 
-function addOperationRoutes(app: FastifyInstance, { flow, dispatch, statuses, metrics, draining }: ProtocolContext): void {
+function addOperationRoutes(app: FastifyInstance, context: ProtocolContext): void {
+  const { flow, dispatch, statuses, metrics, tokens, draining } = context;
   app.get('/', async () => ({}));
   app.get('/dry_run', async () => ({ code: 0, description: '', exception: null }));
   app.get('/healthz', async () => ({ status: 'ok' }));
@@ -47,10 +50,11 @@ function addOperationRoutes(app: FastifyInstance, { flow, dispatch, statuses, me
     const ready = waitingFor.length === 0 && !draining();
     return reply.code(ready ? 200 : 503).send({ ready, draining: draining(), waiting_for: waitingFor });
   });
-  app.get('/status', async () => ({
-    ...about(),
-    executors: flow.executors.map(({ name }) => ({ name, replicas: statuses.of(name) })),
-  }));
+  app.get('/status', async (request) => {
+    tokens.check(request.headers.authorization);
+    return { ...about(), executors: flow.executors.map(({ name }) => ({ name, replicas: statuses.of(name) })) };
+  });
+  app.get('/openapi.json', async () => openApi(context));
   app.get('/metrics', async (_request, reply) =>
     reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   );

@@ -1,13 +1,60 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import { requestFromJson, responseToJson } from '../../src/document/request-json.js';
 import { httpStatusOf, retryAfter } from '../answer.js';
+import type { Caller } from '../auth/tokens.js';
 import { answerDataRequest } from '../data-request.js';
 import type { ProtocolContext } from '../protocol-context.js';
 
-/** `POST /post` as CLIP-as-service has it, and the same with the endpoint in the path: `/encode`, `/encode/<model>`. */
-export function addPostRoutes(app: FastifyInstance, context: ProtocolContext): void {
-  app.post('/post', (request, reply) => post(context, request, reply));
-  app.post('/encode', (request, reply) => post(context, request, reply, '/encode'));
+declare module 'fastify' {
+  interface FastifyRequest {
+    caller: Caller | null;
+  }
+}
+
+/** A route whose body is a request of CLIP-as-service's protocol. */
+export interface DataRoute {
+  method: HTTPMethods;
+  path: string;
+  /** Stands over the endpoint in the body. */
+  endpoint?: string;
+}
+
+const PUBLISHED: readonly DataRoute[] = [
+  { method: 'POST', path: '/post' },
+  { method: 'POST', path: '/encode', endpoint: '/encode' },
+  { method: 'POST', path: '/rank', endpoint: '/rank' },
+  { method: 'POST', path: '/index', endpoint: '/index' },
+  { method: 'POST', path: '/search', endpoint: '/search' },
+  { method: 'PUT', path: '/update', endpoint: '/update' },
+  { method: 'DELETE', path: '/delete', endpoint: '/delete' },
+];
+
+/** The published routes, and those that the flow exposes (`expose_endpoints`). */
+export function dataRoutes({ flow }: ProtocolContext): DataRoute[] {
+  const exposed = Object.entries(flow.gateway.exposeEndpoints).flatMap(([endpoint, settings]) =>
+    methodsOf(settings).map((method): DataRoute => ({ method, path: endpoint, endpoint })),
+  );
+  const taken = new Set(PUBLISHED.map(({ method, path }) => `${method} ${path}`));
+  return [...PUBLISHED, ...exposed.filter(({ method, path }) => !taken.has(`${method} ${path}`))];
+}
+
+/** Jina's settings of an exposed endpoint are FastAPI's; of these the methods count. */
+function methodsOf(settings: unknown): HTTPMethods[] {
+  const { methods } = (settings ?? {}) as { methods?: unknown };
+  const names = Array.isArray(methods) ? methods.map((name) => String(name).toUpperCase()) : [];
+  const known = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((name) => names.includes(name));
+  return known.length > 0 ? known : ['POST'];
+}
+
+/** Callers must have a token where the flow asks for one; it is checked before the body is read. */
+export function addDataRoutes(app: FastifyInstance, context: ProtocolContext): void {
+  app.decorateRequest('caller', null);
+  app.addHook('onRequest', async (request) => {
+    request.caller = context.tokens.check(request.headers.authorization);
+  });
+  for (const { method, path, endpoint } of dataRoutes(context)) {
+    app.route({ method, url: path, handler: (request, reply) => post(context, request, reply, endpoint) });
+  }
   app.post<{ Params: { '*': string } }>('/encode/*', (request, reply) =>
     post(context, request, reply, `/encode/${request.params['*']}`),
   );
@@ -22,7 +69,12 @@ async function post(
 ): Promise<FastifyReply> {
   const request = requestFromJson(http.body);
   if (endpoint !== undefined) request.header.execEndpoint = endpoint;
-  const { response, failure } = await answerDataRequest(context, request, { protocol: 'http', signal: callerSignal(reply) });
+  const caller = http.caller ?? context.tokens.check(undefined);
+  const { response, failure } = await answerDataRequest(context, request, {
+    protocol: 'http',
+    caller,
+    signal: hangUpSignal(reply),
+  });
   if (failure) {
     const pause = retryAfter(failure.code);
     if (pause !== undefined) void reply.header('retry-after', pause);
@@ -32,7 +84,7 @@ async function post(
 }
 
 /** Aborts when the caller hangs up before it has its answer. */
-function callerSignal(reply: FastifyReply): AbortSignal {
+function hangUpSignal(reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) controller.abort();

@@ -23,7 +23,9 @@ export const JSON_TEXT: SocketCodec = {
   binary: false,
   decode: (frame) => {
     const value = parse(frame);
-    return typeof value === 'object' && value !== null && Object.keys(value).length === 0 ? undefined : requestFromJson(value);
+    return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+      ? undefined
+      : requestFromJson(value);
   },
   encode: (response) => JSON.stringify(responseToJson(response)),
 };

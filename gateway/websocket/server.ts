@@ -2,6 +2,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { dryRun } from '../grpc/info-service.js';
+import type { Caller } from '../auth/tokens.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import { BYTES, JSON_TEXT } from './codec.js';
 import { DRAIN, serveSocket } from './session.js';
@@ -27,14 +28,27 @@ export class WebSocketProtocol {
     http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       const path = request.url?.split('?')[0];
       if (path !== '/' && path !== '/dry_run') {
-        socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
+        refuse(socket, '404 Not Found');
+        return;
+      }
+      const caller = this.#callerOf(request);
+      if (!caller) {
+        refuse(socket, '401 Unauthorized');
         return;
       }
       this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-        if (path === '/') serveSocket(this.context, webSocket, speaksBytes(request) ? BYTES : JSON_TEXT);
+        if (path === '/') serveSocket(this.context, caller, webSocket, speaksBytes(request) ? BYTES : JSON_TEXT);
         else answerDryRun(this.context, webSocket);
       });
     });
+  }
+
+  #callerOf({ headers }: IncomingMessage): Caller | undefined {
+    try {
+      return this.context.tokens.check(headers.authorization);
+    } catch {
+      return undefined;
+    }
   }
 
   /** Closes what is idle; sockets with requests in hand close once those are answered. */
@@ -43,6 +57,10 @@ export class WebSocketProtocol {
     await Promise.all(sockets.map((socket) => closed(socket)));
     this.#server.close();
   }
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
 }
 
 function speaksBytes(request: IncomingMessage): boolean {

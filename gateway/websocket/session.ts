@@ -1,6 +1,7 @@
 import type { RawData, WebSocket } from 'ws';
 import { ClipflowError, ERRORS, toClipflowError } from '../../src/errors.js';
 import type { ProtocolAnswer } from '../answer.js';
+import type { Caller } from '../auth/tokens.js';
 import { answerDataRequest } from '../data-request.js';
 import { OrderedAnswers } from '../ordered.js';
 import type { ProtocolContext } from '../protocol-context.js';
@@ -22,14 +23,19 @@ export const DRAIN = 'clipflow:drain';
  * One connection: requests are answered in their order; after the caller's end marker and the last answer the server
  * closes, because clip-client waits for that.
  */
-export function serveSocket(context: ProtocolContext, socket: WebSocket, codec: SocketCodec): void {
+export function serveSocket(context: ProtocolContext, caller: Caller, socket: WebSocket, codec: SocketCodec): void {
   const gone = new AbortController();
-  const answers = new OrderedAnswers(context.flow.gateway.prefetch, (answer: ProtocolAnswer) => write(socket, codec, answer));
+  const answers = new OrderedAnswers(context.flow.gateway.prefetch, (answer: ProtocolAnswer) =>
+    write(socket, codec, answer),
+  );
 
   const fail = (thrown: unknown): void => {
     const error = toClipflowError(thrown);
     gone.abort();
-    socket.close(error.code === 'INVALID_REQUEST' ? INVALID_DATA : INTERNAL_ERROR, truncate(`${error.code}: ${error.message}`));
+    socket.close(
+      error.code === 'INVALID_REQUEST' ? INVALID_DATA : INTERNAL_ERROR,
+      truncate(`${error.code}: ${error.message}`),
+    );
   };
   const finish = (): void => {
     socket.pause();
@@ -46,7 +52,9 @@ export function serveSocket(context: ProtocolContext, socket: WebSocket, codec: 
     const request = codec.decode(data as Buffer);
     if (!request) return finish();
     socket.pause();
-    await answers.push(answerDataRequest(context, request, { protocol: 'websocket', signal: gone.signal, patient: true }));
+    await answers.push(
+      answerDataRequest(context, request, { protocol: 'websocket', caller, signal: gone.signal, patient: true }),
+    );
     socket.resume();
   };
 
@@ -66,5 +74,8 @@ async function write(socket: WebSocket, codec: SocketCodec, { response, failure 
 
 /** At most `MAX_REASON` bytes of UTF-8, whole characters. */
 function truncate(text: string): string {
-  return Buffer.from(text).subarray(0, MAX_REASON).toString('utf8').replace(/\ufffd+$/, '');
+  return Buffer.from(text)
+    .subarray(0, MAX_REASON)
+    .toString('utf8')
+    .replace(/\ufffd+$/, '');
 }

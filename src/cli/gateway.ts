@@ -11,6 +11,7 @@ export async function gateway(path: string, flags: GatewayFlags): Promise<void> 
   const { flow } = await loadFlowWith(path, flags);
   const log = createLogger(flow.logLevel, 'gateway');
   const monitoringPort = flags.monitoringPort ?? (flow.gateway.monitoring ? flow.gateway.portMonitoring : undefined);
-  const start = () => startGateway(flow, { transport: flow.transport, monitoringPort }, log);
+  const start = () =>
+    startGateway(flow, { transport: flow.transport, monitoringPort, tokensFile: flow.tokensFile }, log);
   await runAsProcess(start, flow.gateway.graceMs, log);
 }

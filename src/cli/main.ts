@@ -5,6 +5,7 @@ import { EXIT_CONFIG, isStartError, toClipflowError } from '../errors.js';
 import { PACKAGE_ROOT, VERSION } from '../version.js';
 import type { ExecutorFlags } from './executor.js';
 import type { GatewayFlags } from './gateway.js';
+import type { ModelsFlags } from './models.js';
 import type { ServeFlags } from './serve.js';
 
 const DEFAULT_FLOW = join(PACKAGE_ROOT, 'flows', 'default.yml');
@@ -32,6 +33,7 @@ function flowCommand(name: string, description: string): Command {
       '--uri-allow <list>',
       'uris that the server fetches: public,private,file (CLIPFLOW_URI_ALLOW, with.uri.allow)',
     )
+    .option('--tokens-file <file>', 'hashed bearer tokens (CLIPFLOW_TOKENS_FILE, with.tokens_file)')
     .option('--models <folder>', 'folder that holds model folders (CLIPFLOW_MODELS, with.models)');
 }
 
@@ -56,6 +58,25 @@ flowCommand('executor', 'Starts one replica of an executor alone, as a container
   .action(async (flow: string, flags: ExecutorFlags) => (await import('./executor.js')).executor(flow, flags));
 
 program
+  .command('token')
+  .description('Makes a bearer token, and its entry for the tokens file.')
+  .argument('<name>', 'whom it is for')
+  .action(async (name: string) => (await import('./token.js')).token(name));
+
+program
+  .command('models')
+  .description('Lists the models that can be had by name, and which of them are here.')
+  .option('--json', 'as JSON, with the folder of each')
+  .option('--models <folder>', 'folder that holds model folders (CLIPFLOW_MODELS)')
+  .action(async (flags: ModelsFlags) => (await import('./models.js')).models(flags));
+
+program
+  .command('pull')
+  .description('Downloads a model into the cache of the Hugging Face hub (HF_HUB_CACHE), and prints its folder.')
+  .argument('<name>', 'name of the model, such as ViT-B-32::openai')
+  .action(async (name: string) => (await import('./models.js')).pull(name));
+
+program
   .command('schema')
   .description('Prints the JSON Schema of flow files.')
   .action(async () => {
@@ -68,7 +89,7 @@ try {
 } catch (thrown) {
   const error = toClipflowError(thrown);
   process.stderr.write(
-    `clipflow: ${isStartError(error) ? error.message : ((thrown as Error).stack ?? error.message)}\n`,
+    `clipflow: ${error.code === 'INTERNAL' ? ((thrown as Error).stack ?? error.message) : error.message}\n`,
   );
   process.exitCode = isStartError(error) ? EXIT_CONFIG : 1;
 }

@@ -79,8 +79,8 @@ function processSpecs(path: string, { flow, stdin }: LoadedFlow, flags: Flags, p
   return { gateway, executors };
 }
 
-function flagsAgain({ logLevel, uriAllow, models }: Flags): string[] {
-  const flags = { '--log-level': logLevel, '--uri-allow': uriAllow, '--models': models };
+function flagsAgain({ logLevel, uriAllow, models, tokensFile }: Flags): string[] {
+  const flags = { '--log-level': logLevel, '--uri-allow': uriAllow, '--models': models, '--tokens-file': tokensFile };
   return Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
 }
 
@@ -94,6 +94,8 @@ function showProgress({ name, ready, wanted }: Progress): void {
 
 function welcome({ gateway: { host, listen } }: Flow, ready: Ready): string {
   const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
-  const places = listen.map(({ port, protocols }, i) => `${name}:${ready.ports?.[i] ?? port} (${protocols.join(', ')})`);
+  const places = listen.map(
+    ({ port, protocols }, i) => `${name}:${ready.ports?.[i] ?? port} (${protocols.join(', ')})`,
+  );
   return `clipflow serves ${places.join(', ')}. Ctrl-C stops it.`;
 }

@@ -12,6 +12,7 @@ export interface Flags {
   logLevel?: string;
   uriAllow?: string;
   models?: string;
+  tokensFile?: string;
 }
 
 export interface LoadedFlow {
@@ -35,12 +36,14 @@ function overlay(flow: Flow, flags: Flags, env: NodeJS.ProcessEnv): Flow {
   const transport = flags.transport ?? env.CLIPFLOW_TRANSPORT ?? flow.transport;
   const logLevel = parseLogLevel(flags.logLevel ?? env.CLIPFLOW_LOG_LEVEL ?? env.JINA_LOG_LEVEL ?? flow.logLevel);
   const models = flags.models ?? env.CLIPFLOW_MODELS ?? flow.models;
+  const tokensFile = flags.tokensFile ?? env.CLIPFLOW_TOKENS_FILE ?? flow.tokensFile;
   const uriAllow = flags.uriAllow ?? env.CLIPFLOW_URI_ALLOW;
   return {
     ...flow,
     transport,
     logLevel,
     models,
+    tokensFile,
     ...(uriAllow === undefined ? {} : { uri: { allow: parseUriAllow(uriAllow) } }),
     ...(flags.port === undefined ? {} : { gateway: { ...flow.gateway, listen: onPort(flow, flags.port) } }),
   };
@@ -55,7 +58,8 @@ function onPort(flow: Flow, text: string): Flow['gateway']['listen'] {
 }
 
 export function portNumber(text: string, flag: string): number {
-  const port = Number(text);
-  if (Number.isInteger(port) && port >= 0 && port <= 65535) return port;
-  throw new ClipflowError('INVALID_CONFIG', `${flag} ${text}: expected a port from 0 to 65535`);
+  // Digits only: an empty text, as from an unset variable, would be port 0.
+  const port = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (port <= 65535) return port;
+  throw new ClipflowError('INVALID_CONFIG', `${flag} "${text}": expected a port from 0 to 65535`);
 }

@@ -32,6 +32,7 @@ export function fillFlow(file: FlowFile, place: { name: string; file: string | u
     transport: settings.transport ?? DEFAULTS.transport,
     logLevel: settings.log_level ?? DEFAULTS.logLevel,
     models: settings.models,
+    tokensFile: settings.tokens_file,
     uri: { allow: settings.uri?.allow ?? DEFAULTS.uriAllow },
     limits: fillLimits(settings.limits ?? {}),
     gateway: fillGateway(settings),

@@ -15,6 +15,8 @@ export interface Flow {
   readonly logLevel: LogLevel;
   /** Folder that holds model folders; absent: one in the user's cache. */
   readonly models: string | undefined;
+  /** File of hashed bearer tokens; absent: everyone may call. */
+  readonly tokensFile: string | undefined;
   /** Which uris may be fetched. */
   readonly uri: UriPolicy;
   readonly limits: Limits;

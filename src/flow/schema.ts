@@ -174,6 +174,10 @@ const gatewayShape = {
     'How gateway and replicas meet: embedded (one machine) or the url of a NATS server.',
     DEFAULTS.transport,
   ),
+  tokens_file: field(
+    z.string(),
+    'File of hashed bearer tokens, relative to the working directory; without one everyone may call.',
+  ),
   models: field(
     z.string(),
     'Folder that holds model folders, relative to the working directory. Default: ~/.cache/clipflow/models.',

@@ -19,6 +19,7 @@ export interface Progress {
 /** Starts, watches, restarts and stops the processes of a flow on this machine. */
 export class Supervisor {
   #groups = new Map<string, ManagedProcess[]>();
+  #readyCounts = new Map<string, number>();
   #started = false;
   #resolveReady: () => void = () => {};
   #rejectReady: (error: ClipflowError) => void = () => {};
@@ -70,7 +71,8 @@ export class Supervisor {
   #onChange(name: string): void {
     const group = this.#groups.get(name) ?? [];
     const ready = group.filter(({ state }) => state === 'ready').length;
-    this.onProgress({ name, ready, wanted: group.length });
+    if (this.#readyCounts.get(name) !== ready) this.onProgress({ name, ready, wanted: group.length });
+    this.#readyCounts.set(name, ready);
     if (this.#all().every(({ state }) => state === 'ready')) this.#resolveReady();
   }
 

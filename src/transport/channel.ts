@@ -1,5 +1,5 @@
 import { ClipflowError, toClipflowError, type ErrorData } from '../errors.js';
-import type { JsonObject } from '../json.js';
+import { JsonObjectSchema, type JsonObject } from '../json.js';
 import { FRAME_HEAD, FrameType, cutChunks, frameHead, parseFrame, type Frame } from './frame.js';
 import { decodeMessage, encodeMessage } from './message.js';
 import type { CallOptions, Handler, Message } from './transport.js';
@@ -117,12 +117,15 @@ export class Channel {
       case FrameType.pong:
         return;
       case FrameType.credit:
+        if (frame.payload.byteLength !== 4) return;
         this.#inFlight -= Buffer.from(frame.payload).readUInt32LE(0);
         this.#pump();
         return;
-      case FrameType.info:
-        this.options.onInfo?.(JSON.parse(Buffer.from(frame.payload).toString()) as JsonObject);
+      case FrameType.info: {
+        const info = parseInfo(frame.payload);
+        if (info) this.options.onInfo?.(info);
         return;
+      }
     }
   }
 
@@ -239,6 +242,7 @@ export class Channel {
 
   #dropOutgoing(id: number): void {
     this.#outgoing = this.#outgoing.filter((message) => message.type !== FrameType.request || message.id !== id);
+    this.#checkIdle();
   }
 
   #credit(bytes: number): void {
@@ -262,5 +266,13 @@ export class Channel {
   #checkIdle(): void {
     if (!this.#isIdle()) return;
     for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}
+
+function parseInfo(payload: Uint8Array): JsonObject | undefined {
+  try {
+    return JsonObjectSchema.parse(JSON.parse(Buffer.from(payload).toString()));
+  } catch {
+    return undefined;
   }
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ClipflowError } from '../errors.js';
-import type { JsonObject } from '../json.js';
+import { JsonObjectSchema } from '../json.js';
 import type { Message } from './transport.js';
 
 /**
@@ -8,7 +8,7 @@ import type { Message } from './transport.js';
  * then the parts one after the other. Integers are little-endian.
  */
 const Preamble = z.object({
-  header: z.custom<JsonObject>((value) => typeof value === 'object' && value !== null && !Array.isArray(value)),
+  header: JsonObjectSchema,
   parts: z.array(z.int().nonnegative()),
 });
 

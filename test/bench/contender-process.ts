@@ -1,4 +1,5 @@
 import { openBare } from './contenders/bare.js';
+import { openGrpc } from './contenders/grpc.js';
 import { openHttp } from './contenders/http.js';
 import type { Contender, ContenderSpec, Leg, LegResult } from './contender.js';
 import { drive } from './drive.js';
@@ -17,6 +18,8 @@ async function open(spec: ContenderSpec): Promise<Contender> {
       return openBare(spec.model, spec.threads);
     case 'http':
       return openHttp(spec.url);
+    case 'grpc':
+      return openGrpc(spec.url);
   }
 }
 

@@ -12,7 +12,7 @@ export interface Contender {
 export type Call = () => Promise<() => ArrayLike<number>>;
 
 /** How a contender's process is told what to open. */
-export type ContenderSpec = { kind: 'bare'; model: string; threads: number } | { kind: 'http'; url: string };
+XX;
 
 /** What is timed at a time. */
 export interface Leg {

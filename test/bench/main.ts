@@ -1,6 +1,7 @@
-/** `npm run bench -- [--quick] [--only text|image|tiny|vit]... [--json FILE]`; docs/benchmarks.md says what it measures. */
+/** `npm run bench -- [--quick] [--only text|image|tiny|vit]... [--protocol http|grpc] [--json FILE]`: see docs/benchmarks.md. */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { PROTOCOLS } from './contender.js';
 import { describeMachine } from './machine.js';
 import { BATCH, Comparison, type Effort } from './measure.js';
 import { describe, latencyTable, ratios, throughputTable, type Report } from './report.js';
@@ -14,12 +15,15 @@ const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true, default: [] },
+    protocol: { type: 'string', default: 'http' },
     json: { type: 'string' },
   },
 });
 const filters = [...Object.keys(MODELS), ...MODALITIES];
 const unknown = values.only.filter((filter) => !filters.includes(filter));
 if (unknown.length > 0) throw new Error(`--only ${unknown.join(', ')}: expected ${filters.join(', ')}`);
+const protocol = PROTOCOLS.find((name) => name === values.protocol);
+if (!protocol) throw new Error(`--protocol ${values.protocol}: expected ${PROTOCOLS.join(', ')}`);
 
 /** Those that `--only` names; all when it names none of them. */
 function chosen<T extends string>(names: readonly T[]): readonly T[] {
@@ -31,7 +35,7 @@ const effort = values.quick ? QUICK : FULL;
 const report: Report = { machine: describeMachine(), throughput: [], latency: [] };
 console.log(describe(report.machine));
 for (const model of chosen(Object.keys(MODELS) as (keyof typeof MODELS)[])) {
-  await using comparison = await Comparison.start(MODELS[model]);
+  await using comparison = await Comparison.start(MODELS[model], protocol);
   for (const modality of chosen(MODALITIES)) {
     for await (const measured of comparison.throughput(modality, effort)) {
       report.throughput.push(measured);

@@ -3,7 +3,7 @@ import { availableThreads } from '../../executors/clip/model/threads.js';
 import { PACKAGE_ROOT } from '../../src/version.js';
 import { FlowProcess } from '../support/flow-process.js';
 import { cosine, median } from '../support/vectors.js';
-import { ContenderProcess, type Leg, type LegResult } from './contender.js';
+import { ContenderProcess, type Leg, type LegResult, type Protocol } from './contender.js';
 import { cpuSeconds } from './cpu.js';
 import type { Modality } from './workload.js';
 
@@ -22,6 +22,7 @@ export interface Effort {
 /** The stack beside the bare loop; figures that belong together stand at the same index. */
 export interface Throughput {
   model: string;
+  protocol: Protocol;
   modality: Modality;
   documentsPerRequest: number;
   /** Of each leg. */
@@ -39,6 +40,7 @@ export interface Throughput {
 
 export interface Latency {
   model: string;
+  protocol: Protocol;
   modality: Modality;
   /** Median latency of a single document, of each leg. */
   bareMs: number[];
@@ -56,21 +58,22 @@ const IN_FLIGHT = 4 * BATCH;
 export class Comparison implements AsyncDisposable {
   private constructor(
     private readonly model: string,
+    private readonly protocol: Protocol,
     private readonly bare: ContenderProcess,
     private readonly client: ContenderProcess,
     private readonly flow: FlowProcess,
     private readonly pids: { gateway: number; replica: number },
   ) {}
 
-  static async start(model: string): Promise<Comparison> {
+  static async start(model: string, protocol: Protocol): Promise<Comparison> {
     const threads = availableThreads();
     const folder = join(PACKAGE_ROOT, 'models', model);
     const bare = await ContenderProcess.start({ kind: 'bare', model: folder, threads });
     const flow = await FlowProcess.start({ text: flowText(folder, threads), args: ['--transport', 'embedded'] });
-    const client = await ContenderProcess.start({ kind: 'http', url: flow.url });
+    const client = await ContenderProcess.start({ kind: protocol, url: flow.url });
     const gateway = Number((await flow.event(({ event }) => event === 'gateway_listening')).pid);
     const [replica] = await flow.replicas('clip');
-    return new Comparison(model, bare, client, flow, { gateway, replica: replica?.pid ?? NaN });
+    return new Comparison(model, protocol, bare, client, flow, { gateway, replica: replica?.pid ?? NaN });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -93,6 +96,7 @@ export class Comparison implements AsyncDisposable {
         median(legs.map((leg) => (seconds(leg) * 1000) / documents));
       yield {
         model: this.model,
+        protocol: this.protocol,
         modality,
         documentsPerRequest,
         documents,
@@ -117,7 +121,7 @@ export class Comparison implements AsyncDisposable {
     const bareMs = legs.map(({ bare }) => median(bare.latenciesMs));
     const stackMs = legs.map(({ stack }) => median(stack.latenciesMs));
     const differenceMs = median(stackMs.map((ms, i) => ms - (bareMs[i] ?? NaN)));
-    return { model: this.model, modality, bareMs, stackMs, differenceMs };
+    return { model: this.model, protocol: this.protocol, modality, bareMs, stackMs, differenceMs };
   }
 
   /** What the bare loop embeds in `legSeconds`, in whole batches; brings both sides to speed meanwhile. */
@@ -133,7 +137,9 @@ export class Comparison implements AsyncDisposable {
     for (let i = 0; i < count; i++) {
       const bare = await this.bare.run(bareLeg);
       const [gateway, replica] = [cpuSeconds(this.pids.gateway), cpuSeconds(this.pids.replica)];
-      const stack = await this.client.run(stackLeg);
+      const stack = await this.client.run(stackLeg).catch((cause: unknown) => {
+        throw new Error(`the stack failed; its log ends with:\n${this.flow.stderr.slice(-4000)}`, { cause });
+      });
       const gatewayCpu = cpuSeconds(this.pids.gateway) - gateway;
       const replicaCpu = cpuSeconds(this.pids.replica) - replica;
       checkSame(bare, stack);
@@ -160,7 +166,7 @@ function checkSame(bare: LegResult, stack: LegResult): void {
 function flowText(model: string, threads: number): string {
   return `
 jtype: Flow
-with: { protocol: [http] }
+with: { protocol: [http, grpc] }
 executors:
   - name: clip
     uses: CLIPEncoder

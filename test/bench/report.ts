@@ -15,10 +15,19 @@ export function describe({ cpu, cores, memoryGiB, system, loadBefore, ...version
 }
 
 export function throughputTable(rows: readonly Throughput[]): string {
-  const head = ['model', 'modality', 'docs/request', 'bare docs/s', 'stack docs/s', 'ratio', 'of the pairs'];
+  const head = [
+    'model',
+    'modality',
+    'protocol',
+    'docs/request',
+    'bare docs/s',
+    'stack docs/s',
+    'ratio',
+    'of the pairs',
+  ];
   const cpu = ['CPU ms/doc: bare', 'replica', 'gateway', 'client', 'CPU ratio'];
-  const lines = rows.map(({ model, modality, documentsPerRequest, bare, stack, ratio, cpuMs, cpuRatio }) => [
-    ...[model, modality, String(documentsPerRequest)],
+  const lines = rows.map(({ model, modality, protocol, documentsPerRequest, bare, stack, ratio, cpuMs, cpuRatio }) => [
+    ...[model, modality, protocol, String(documentsPerRequest)],
     ...[
       median(bare).toFixed(1),
       median(stack).toFixed(1),
@@ -32,20 +41,23 @@ export function throughputTable(rows: readonly Throughput[]): string {
 }
 
 export function latencyTable(rows: readonly Latency[]): string {
-  const lines = rows.map(({ model, modality, bareMs, stackMs, differenceMs }) => [
-    ...[model, modality, median(bareMs).toFixed(2), median(stackMs).toFixed(2), differenceMs.toFixed(2)],
+  const lines = rows.map(({ model, modality, protocol, bareMs, stackMs, differenceMs }) => [
+    ...[model, modality, protocol, median(bareMs).toFixed(2), median(stackMs).toFixed(2), differenceMs.toFixed(2)],
     range(stackMs.map((ms, i) => ms - at(bareMs, i))),
   ]);
-  return table([['model', 'modality', 'bare p50 ms', 'stack p50 ms', 'difference ms', 'of the pairs'], ...lines]);
+  return table([
+    ['model', 'modality', 'protocol', 'bare p50 ms', 'stack p50 ms', 'difference ms', 'of the pairs'],
+    ...lines,
+  ]);
 }
 
 /** The closing line. */
 export function ratios(rows: readonly Throughput[]): string {
   const each = rows.map(
-    ({ model, modality, documentsPerRequest, ratio }) =>
-      `${model} ${modality} x${documentsPerRequest} ${ratio.toFixed(2)}`,
+    ({ model, modality, protocol, documentsPerRequest, ratio }) =>
+      `${model} ${modality} ${protocol} x${documentsPerRequest} ${ratio.toFixed(2)}`,
   );
-  return `stack / bare over HTTP: ${each.join(', ')}`;
+  return `stack / bare: ${each.join(', ')}`;
 }
 
 function range(values: readonly number[]): string {
@@ -61,7 +73,7 @@ function table(rows: readonly string[][]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows
     .map((row) =>
-      row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '),
+      row.map((cell, i) => (i < 3 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '),
     )
     .join('\n');
 }

@@ -41,7 +41,7 @@ describe('clipflow serve', () => {
     assert.match(flow.stdout, /^clip: 0 of 2 ready$/m);
     assert.match(flow.stdout, /^clip: 2 of 2 ready$/m);
     assert.match(flow.stdout, /^gateway: 1 of 1 ready$/m);
-    assert.match(flow.stdout, /^clipflow serves localhost:\d+ \(http\)\. Ctrl-C stops it\.$/m);
+    assert.match(flow.stdout, /^clipflow serves localhost:\d+ \(grpc, http, websocket\)\. Ctrl-C stops it\.$/m);
     assert.equal((await fetch(`${flow.url}/healthz`)).status, 200);
     assert.equal((await fetch(`${flow.url}/readyz`)).status, 200);
   });

@@ -30,7 +30,7 @@ export function textInputs(inputs: readonly GraphValue[]): TextInputs {
       `The text graph has the inputs ${describe(inputs)}; expected token ids (batch, length), and perhaps ${MASK_INPUT}.`,
     );
   }
-  checkBatch(ids);
+  fixedBatch(inputs);
   return { ids, mask, length: fixed(ids.shape[1]) };
 }
 
@@ -50,7 +50,7 @@ export function imageInputs(inputs: readonly GraphValue[]): ImageInputs {
       `The image graph has the inputs ${describe(inputs)}; expected pixels (batch, 3, size, size) alone.`,
     );
   }
-  checkBatch(pixels);
+  fixedBatch(inputs);
   return { pixels, size: fixed(pixels.shape[3]) };
 }
 
@@ -73,6 +73,19 @@ export function embeddingOutput(outputs: readonly GraphValue[]): GraphValue {
 }
 
 /**
+ * Documents that a graph computes at once, when it fixes that at one, as Immich's exports do.
+ * @throws ClipflowError INVALID_MODEL when it fixes another number: batches differ in size
+ */
+export function fixedBatch(inputs: readonly GraphValue[]): 1 | undefined {
+  const [batch] = inputs.map(({ shape }) => fixed(shape[0])).filter((size) => size !== undefined);
+  if (batch === undefined || batch === 1) return batch;
+  throw new ClipflowError(
+    'INVALID_MODEL',
+    `The graph's input ${describe(inputs)} fixes the batch size; export it with a dynamic first dimension.`,
+  );
+}
+
+/**
  * The type of an input, if it is one that can be fed.
  * @throws ClipflowError INVALID_MODEL when it is not.
  */
@@ -82,15 +95,6 @@ export function inputType<T extends string>(input: GraphValue, allowed: readonly
   throw new ClipflowError(
     'INVALID_MODEL',
     `The graph's input ${describe([input])} cannot be fed; expected the type ${allowed.join(' or ')}.`,
-  );
-}
-
-/** Batches differ in size, so a graph for batches of one size cannot be served. */
-function checkBatch(input: GraphValue): void {
-  if (typeof input.shape[0] !== 'number') return;
-  throw new ClipflowError(
-    'INVALID_MODEL',
-    `The graph's input ${describe([input])} fixes the batch size; export it with a dynamic first dimension.`,
   );
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ClipflowError } from '../../../src/errors.js';
+import { CLEANINGS, type Cleaning } from '../text/clean.js';
 import { CLIP_VOCABULARY, findFile, readJson, requireFile, shippedVocabulary } from './model-files.js';
 
 /** How images become pixels: resized to `size` by the shorter side and cropped in the centre, or squashed to the square. */
@@ -19,11 +20,17 @@ export type TokenizerSpec =
   | {
       kind: 'tokenizer-json';
       path: string;
-      /** Id that texts are padded with; without it, the tokenizer's own. */
-      padId?: number;
-      /** Lower-case texts and drop their punctuation first (open_clip's `clean: canonicalize`, for SigLIP). */
-      canonicalize: boolean;
+      /** Token that texts are padded with; without it, the one that the file says. */
+      padToken?: string;
+      /** How texts are cleaned before the file's own normalizer; without it, not at all. */
+      clean?: Cleaning;
     };
+
+/**
+ * How the cosine of a text and an image becomes a score: a softmax of `scale * cosine` over the candidates, or for each
+ * pair alone the sigmoid of `scale * cosine + bias` (SigLIP).
+ */
+export type ScoreSpec = { kind: 'softmax'; scale: number } | { kind: 'sigmoid'; scale: number; bias: number };
 
 /** What the files beside the graphs say; a size that they don't give is the graph's. */
 export interface FolderSettings {
@@ -32,8 +39,8 @@ export interface FolderSettings {
   contextLength: number | undefined;
   padding: 'longest' | 'context';
   image: Omit<ImageSpec, 'size'> & { size: number | undefined };
-  /** What cosines are multiplied by before a softmax; only where the folder says so. */
-  logitScale?: number | undefined;
+  /** Only where config.json gives the learned `logit_scale` (and, for a sigmoid, `logit_bias`). */
+  scores?: ScoreSpec | undefined;
   embedDim?: number | undefined;
 }
 
@@ -53,6 +60,15 @@ const square = z.union([
 const CLIP_MEAN: ImageSpec['mean'] = [0.48145466, 0.4578275, 0.40821073];
 const CLIP_STD: ImageSpec['std'] = [0.26862954, 0.26130258, 0.27577711];
 
+/** Learned with the weights; exports leave them out, so they stand in config.json where somebody put them. */
+const learned = { logit_scale: z.number().positive(), logit_bias: z.number() };
+
+function scoresOf(config: { logit_scale?: number | undefined; logit_bias?: number | undefined }): ScoreSpec | undefined {
+  const { logit_scale: scale, logit_bias: bias } = config;
+  if (scale === undefined) return undefined;
+  return bias === undefined ? { kind: 'softmax', scale } : { kind: 'sigmoid', scale, bias };
+}
+
 const clipAsServiceConfig = z
   .object({
     name: z.string(),
@@ -64,7 +80,7 @@ const clipAsServiceConfig = z
     resize: z.enum(['shorter side', 'squash']),
     context_length: positive,
     vocab: z.string(),
-    logit_scale: z.number().positive(),
+    ...learned,
   })
   .partial();
 
@@ -87,17 +103,19 @@ export async function readClipAsService(folder: string): Promise<FolderSettings>
       resize: config.resize === 'squash' ? 'squash' : 'shorter',
       interpolation: config.interpolation ?? 'bicubic',
     },
-    logitScale: config.logit_scale,
+    scores: scoresOf(config),
     embedDim: config.embed_dim,
   };
 }
 
 const openClipConfig = z.object({
+  ...z.object(learned).partial().shape,
   embed_dim: positive.optional(),
   vision_cfg: z.object({ image_size: square.optional() }),
   text_cfg: z.object({
     context_length: positive.optional(),
-    tokenizer_kwargs: z.object({ clean: z.string().optional() }).optional(),
+    hf_tokenizer_name: z.string().optional(),
+    tokenizer_kwargs: z.object({ clean: z.enum(CLEANINGS).optional() }).optional(),
   }),
 });
 
@@ -117,15 +135,20 @@ export async function readOpenClip(folder: string): Promise<FolderSettings> {
     openClipPreprocessing,
   );
   const tokenizer = await requireFile(folder, ['textual/tokenizer.json', 'tokenizer.json']);
-  const { padId } = await readTokenizerConfig(folder, ['textual/tokenizer_config.json', 'tokenizer_config.json']);
+  const files = ['textual/tokenizer_config.json', 'tokenizer_config.json'];
+  const { padToken, isClip } = await readTokenizerConfig(folder, files);
+  // open_clip's defaults for its own and for Hugging Face's tokenizers. Multilingual CLIP, whose config.json is that of
+  // its image tower, cleans nothing.
+  const { hf_tokenizer_name, tokenizer_kwargs, context_length } = config.text_cfg;
+  const clean = tokenizer_kwargs?.clean ?? (hf_tokenizer_name ? 'whitespace' : isClip ? 'lower' : undefined);
   return {
     tokenizer: {
       kind: 'tokenizer-json',
       path: tokenizer,
-      ...(padId !== undefined && { padId }),
-      canonicalize: config.text_cfg.tokenizer_kwargs?.clean === 'canonicalize',
+      ...(padToken !== undefined && { padToken }),
+      ...(clean !== undefined && { clean }),
     },
-    contextLength: config.text_cfg.context_length,
+    contextLength: context_length,
     padding: 'context',
     image: {
       size: image.size,
@@ -134,6 +157,7 @@ export async function readOpenClip(folder: string): Promise<FolderSettings> {
       resize: image.resize_mode === 'squash' ? 'squash' : 'shorter',
       interpolation: image.interpolation,
     },
+    scores: scoresOf(config),
     embedDim: config.embed_dim,
   };
 }
@@ -152,6 +176,7 @@ const huggingFacePreprocessor = z.object({
 
 const huggingFaceConfig = z
   .object({
+    ...learned,
     model_type: z.string(),
     projection_dim: positive,
     text_config: z.object({ max_position_embeddings: positive.optional() }),
@@ -163,15 +188,14 @@ export async function readHuggingFace(folder: string): Promise<FolderSettings> {
   const preprocessor = await requireFile(folder, ['preprocessor_config.json']);
   const image = await readJson(preprocessor, huggingFacePreprocessor);
   const tokenizer = await requireFile(folder, ['tokenizer.json']);
-  const { padId, maxLength } = await readTokenizerConfig(folder, ['tokenizer_config.json']);
+  const { padToken, maxLength } = await readTokenizerConfig(folder, ['tokenizer_config.json']);
   const path = await findFile(folder, ['config.json']);
   const config = path === undefined ? {} : await readJson(path, huggingFaceConfig);
   return {
     tokenizer: {
       kind: 'tokenizer-json',
       path: tokenizer,
-      ...(padId !== undefined && { padId }),
-      canonicalize: false, // the normalizer in tokenizer.json does it
+      ...(padToken !== undefined && { padToken }),
     },
     contextLength: config.text_config?.max_position_embeddings ?? maxLength,
     // Causal attention lets CLIP do without what follows the end; SigLIP looks at the padding too.
@@ -182,6 +206,7 @@ export async function readHuggingFace(folder: string): Promise<FolderSettings> {
       std: image.image_std,
       interpolation: image.resample === 2 ? 'bilinear' : 'bicubic',
     },
+    scores: scoresOf(config),
     embedDim: config.projection_dim,
   };
 }
@@ -208,7 +233,7 @@ function resizing(
 const tokenizerConfig = z.object({
   model_max_length: z.number().optional(),
   pad_token: z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]).nullish(),
-  added_tokens_decoder: z.record(z.string(), z.object({ content: z.string() })).default({}),
+  tokenizer_class: z.string().optional(),
 });
 
 /** Numbers from this one on stand for `no limit` (transformers writes 1e30). */
@@ -217,11 +242,13 @@ const NO_LENGTH_LIMIT = 100_000;
 async function readTokenizerConfig(
   folder: string,
   names: readonly string[],
-): Promise<{ padId?: number | undefined; maxLength?: number | undefined }> {
+): Promise<{ padToken?: string | undefined; maxLength?: number | undefined; isClip: boolean }> {
   const path = await findFile(folder, names);
-  if (path === undefined) return {};
-  const config = await readJson(path, tokenizerConfig);
-  const pad = Object.entries(config.added_tokens_decoder).find(([, { content }]) => content === config.pad_token);
-  const length = config.model_max_length ?? NO_LENGTH_LIMIT;
-  return { padId: pad && Number(pad[0]), maxLength: length < NO_LENGTH_LIMIT ? length : undefined };
+  if (path === undefined) return { isClip: false };
+  const { pad_token, model_max_length: length, tokenizer_class } = await readJson(path, tokenizerConfig);
+  return {
+    padToken: pad_token ?? undefined,
+    maxLength: length !== undefined && length < NO_LENGTH_LIMIT ? length : undefined,
+    isClip: tokenizer_class?.startsWith('CLIPTokenizer') ?? false,
+  };
 }

@@ -105,7 +105,10 @@ const GRAPH = /(^|\/)model\.onnx$/;
 export function selectFiles(model: PublishedModel, repositoryFiles: readonly string[]): string[][] {
   const missing = model.files.filter((file) => !repositoryFiles.includes(file));
   if (missing.length > 0) {
-    throw new ClipflowError('INVALID_MODEL', `${model.repository} is no ${model.layout} model: ${missing.join(', ')} missing`);
+    throw new ClipflowError(
+      'INVALID_MODEL',
+      `${model.repository} is no ${model.layout} model: ${missing.join(', ')} missing`,
+    );
   }
   const files = repositoryFiles.filter(
     (file) =>

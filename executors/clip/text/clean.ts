@@ -13,12 +13,30 @@ const PLAIN = /^[\t\n\f\r\x20-%'-~]*$/;
 /** `\s` of Python's `regex`: other than JavaScript's it has U+0085 and lacks U+FEFF. */
 const WHITESPACE = /[\t-\r\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
 
+/** Python's `string.punctuation`. */
+const PUNCTUATION = /[!-/:-@[-`{-~]/g;
+
 /**
- * A text as OpenAI's and clip-server's `simple_tokenizer` clean it: ftfy, HTML unescaped twice, white space collapsed and
- * stripped, lower case.
+ * What is done to a text beyond ftfy, HTML unescaped twice and white space collapsed and stripped, by open_clip's names
+ * (src/open_clip/tokenizer.py, get_clean_fn): `lower` makes it lower case, as OpenAI's and clip-server's
+ * `simple_tokenizer` do; `canonicalize`, which SigLIP was trained with, drops ASCII punctuation too.
  */
-export function cleanText(text: string): string {
+export const CLEANINGS = ['lower', 'whitespace', 'canonicalize'] as const;
+export type Cleaning = (typeof CLEANINGS)[number];
+
+export function cleanText(text: string, cleaning: Cleaning = 'lower'): string {
   const start = text.slice(0, MAX_LENGTH);
   const fixed = PLAIN.test(start) ? start : unescapeHtml(unescapeHtml(fixText(start)));
-  return fixed.replace(WHITESPACE, ' ').replace(/^ | $/g, '').toLowerCase();
+  switch (cleaning) {
+    case 'lower':
+      return collapse(fixed).toLowerCase();
+    case 'whitespace':
+      return collapse(fixed);
+    case 'canonicalize':
+      return collapse(fixed.replaceAll('_', ' ').replace(PUNCTUATION, '').toLowerCase());
+  }
+}
+
+function collapse(text: string): string {
+  return text.replace(WHITESPACE, ' ').replace(/^ | $/g, '');
 }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Tokenizer as AnyTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { ClipflowError, toClipflowError } from '../../../src/errors.js';
+import { cleanText, type Cleaning } from './clean.js';
 import { truncateIds, type TextTokenizer } from './tokenizer.js';
 
 /**
@@ -16,6 +17,7 @@ const Tokenizer = AnyTokenizer as unknown as new (
   config: object,
 ) => {
   encode(text: string): { ids: number[] };
+  token_to_id(token: string): number | undefined;
 };
 
 const TokenizerJson = z.looseObject({
@@ -26,13 +28,15 @@ const TokenizerJson = z.looseObject({
 export interface TokenizerJsonOptions {
   /** Ids at most, start and end included. */
   contextLength: number;
-  /** @default `padding.pad_id` of the file, or 0 */
-  padId?: number;
+  /** The token that rows are padded with. @default `padding.pad_id` of the file, or the one of id 0 */
+  padToken?: string;
+  /** How texts are cleaned before the file's own normalizer. @default not at all */
+  clean?: Cleaning;
 }
 
 /**
- * The tokenizer of a model folder that brings a `tokenizer.json` (Hugging Face, OpenCLIP, SigLIP). It cleans the text as
- * the file says (CLIP's: NFC, white space, lower case), without ftfy.
+ * The tokenizer of a model folder that brings a `tokenizer.json` (Hugging Face, OpenCLIP, SigLIP). The file itself says
+ * how texts are normalized (CLIP's: NFC, white space, lower case), without ftfy.
  *
  * @throws ClipflowError INVALID_MODEL when the file can't be read or is no tokenizer.
  */
@@ -40,12 +44,16 @@ export async function loadTokenizerJson(path: string, options: TokenizerJsonOpti
   try {
     const json = TokenizerJson.parse(JSON.parse(await readFile(path, 'utf8')));
     const tokenizer = new Tokenizer(json, {});
-    const { contextLength, padId = json.padding?.pad_id ?? 0 } = options;
+    const { contextLength, padToken, clean } = options;
+    const padId = padToken === undefined ? (json.padding?.pad_id ?? 0) : tokenizer.token_to_id(padToken);
+    if (padId === undefined) throw new Error(`it lacks the token "${padToken}" that texts are padded with`);
     return {
       contextLength,
       padId,
-      encode: (text) =>
-        truncateIds(tokenizer.encode(text.slice(0, CHARS_PER_TOKEN * contextLength)).ids, contextLength),
+      encode: (text) => {
+        const cleaned = clean === undefined ? text : cleanText(text, clean);
+        return truncateIds(tokenizer.encode(cleaned.slice(0, CHARS_PER_TOKEN * contextLength)).ids, contextLength);
+      },
     };
   } catch (error) {
     throw new ClipflowError('INVALID_MODEL', `${path} is not a tokenizer.json: ${toClipflowError(error).message}`, {

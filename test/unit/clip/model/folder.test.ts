@@ -21,10 +21,7 @@ const openClip = {
     text_cfg: { context_length: 77, vocab_size: 49408 },
   },
   'textual/tokenizer.json': {},
-  'textual/tokenizer_config.json': {
-    pad_token: '<pad>',
-    added_tokens_decoder: { '0': { content: '<pad>' }, '1': { content: '</s>' } },
-  },
+  'textual/tokenizer_config.json': { pad_token: '<pad>', tokenizer_class: 'CLIPTokenizer' },
   'visual/preprocess_cfg.json': {
     size: [64, 64],
     mode: 'RGB',
@@ -83,13 +80,13 @@ describe('readModelFolder', () => {
     assert.equal(spec.contextLength, 77);
     assert.deepEqual(spec.image, image);
     assert.deepEqual(spec.tokenizer, { kind: 'clip-bpe', vocab: join(tinyClip, 'bpe_simple_vocab_16e6.txt.gz') });
-    assert.equal(spec.logitScale, undefined);
+    assert.equal(spec.scores, undefined);
   });
 
   test("tiny-clip's config.json", async () => {
     const spec = await readModelFolder(tinyClip);
     assert.equal(spec.name, 'tiny-scenes');
-    assert.equal(spec.logitScale, 45.26);
+    assert.deepEqual(spec.scores, { kind: 'softmax', scale: 45.26 });
   });
 
   test('open_clip: SigLIP squashes, canonicalises and pads to the context', async (t) => {
@@ -109,7 +106,7 @@ describe('readModelFolder', () => {
     });
     const spec = await readModelFolder(folder);
     const path = join(folder, 'textual/tokenizer.json');
-    assert.deepEqual(spec.tokenizer, { kind: 'tokenizer-json', path, padId: 0, canonicalize: true });
+    assert.deepEqual(spec.tokenizer, { kind: 'tokenizer-json', path, padToken: '<pad>', clean: 'canonicalize' });
     assert.equal(spec.padding, 'context');
     assert.deepEqual(spec.image, { ...image, mean: [0.5, 0.5, 0.5], resize: 'squash', interpolation: 'bilinear' });
   });

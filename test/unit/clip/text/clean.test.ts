@@ -12,6 +12,14 @@ describe('cleanText', () => {
     for (const { text, clean } of CORPUS) assert.equal(cleanText(text), clean, JSON.stringify(text));
   });
 
+  test("gives what open_clip's other cleanings give", () => {
+    const Cleaned = z.array(z.object({ text: z.string(), whitespace: z.string(), canonicalize: z.string() }));
+    for (const { text, ...cleaned } of readJson('test/fixtures/tokens/cleanings.json', Cleaned)) {
+      assert.equal(cleanText(text, 'whitespace'), cleaned.whitespace, JSON.stringify(text));
+      assert.equal(cleanText(text, 'canonicalize'), cleaned.canonicalize, JSON.stringify(text));
+    }
+  });
+
   test('plain ASCII takes a shorter way to the same', () => {
     // U+00A0 at the end keeps a text off the short way and is stripped again.
     const ascii = fc.string({ unit: fc.constantFrom(...' \t\nabcXYZ019.,!?\'"<>()[]-_#@;:/\\~`') });

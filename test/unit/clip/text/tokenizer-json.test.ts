@@ -54,7 +54,19 @@ describe('loadTokenizerJson with a unigram model, as SigLIP has', () => {
     const tokenizer = await loadTokenizerJson(path, { contextLength });
     assert.equal(tokenizer.padId, 1);
     for (const { text, ids } of cases) assert.deepEqual([...tokenizer.encode(text)], ids, text);
-    assert.equal((await loadTokenizerJson(path, { contextLength, padId: 0 })).padId, 0);
+    assert.equal((await loadTokenizerJson(path, { contextLength, padToken: '<unk>' })).padId, 2);
+    const unknown = loadTokenizerJson(path, { contextLength, padToken: '<none>' });
+    await assert.rejects(unknown, { code: 'INVALID_MODEL', message: /lacks the token "<none>"/ });
+  });
+
+  test('cleans as SigLIP was trained, where the file itself does not', async () => {
+    const { contextLength, tokenizer: json, cases } = readJson('test/fixtures/tokens/unigram.json', Fixture);
+    using folder = tempFolder();
+    const bare = { ...json, normalizer: null };
+    const path = folder.write('tokenizer.json', JSON.stringify(bare));
+    const tokenizer = await loadTokenizerJson(path, { contextLength, clean: 'canonicalize' });
+    const photo = cases.find(({ text }) => text === 'A Photo, of TWO dogs!');
+    assert.deepEqual([...tokenizer.encode('A Photo, of TWO dogs!')], photo?.ids);
   });
 });
 

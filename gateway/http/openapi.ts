@@ -1,0 +1,91 @@
+import type { JsonObject } from '../../src/json.js';
+import { VERSION } from '../../src/version.js';
+import type { ProtocolContext } from '../protocol-context.js';
+import { dataRoutes } from './post.js';
+
+/** OpenAPI 3.0 of the HTTP protocol. clip-client reads its paths to choose between `/<endpoint>` and `/post`. */
+export function openApi(context: ProtocolContext): JsonObject {
+  const paths: Record<string, JsonObject> = {};
+  for (const { method, path, endpoint } of dataRoutes(context)) {
+    const summary = endpoint === undefined ? 'Send documents to any endpoint.' : `Send documents to ${endpoint}.`;
+    paths[path] = { ...paths[path], [String(method).toLowerCase()]: dataOperation(summary) };
+  }
+  for (const [path, summary] of Object.entries(OPERATIONS)) paths[path] = { get: operation(summary) };
+  const { title, description } = context.flow.gateway;
+  return {
+    openapi: '3.0.3',
+    info: { title: title ?? 'clipflow', description: description ?? 'CLIP embeddings.', version: VERSION },
+    paths,
+    components: { schemas: SCHEMAS },
+  };
+}
+
+const OPERATIONS: Record<string, string> = {
+  '/': 'Answers {} while the gateway lives.',
+  '/dry_run': 'Whether the flow can answer, as Jina asks it.',
+  '/healthz': 'The gateway lives.',
+  '/readyz': 'Each executor has a ready replica.',
+  '/status': 'Versions, and each replica with its state.',
+  '/metrics': 'Metrics for Prometheus.',
+};
+
+const ERROR = { description: 'What was wrong, in `detail` or in the status of the header.' };
+
+function operation(summary: string): JsonObject {
+  return { summary, responses: { '200': { description: 'OK' } } };
+}
+
+function dataOperation(summary: string): JsonObject {
+  const json = (name: string): JsonObject => ({
+    'application/json': { schema: { $ref: `#/components/schemas/${name}` } },
+  });
+  return {
+    summary,
+    requestBody: { required: true, content: json('Request') },
+    responses: {
+      '200': { description: 'The documents; `header.status` is null unless some failed.', content: json('Response') },
+      ...Object.fromEntries(['401', '404', '413', '422', '429', '503', '504'].map((status) => [status, ERROR])),
+    },
+  };
+}
+
+const text = { type: 'string', nullable: true };
+const numbers = { type: 'array', items: { type: 'number' }, nullable: true };
+const documents = { type: 'array', items: { $ref: '#/components/schemas/Document' }, nullable: true };
+
+const SCHEMAS: JsonObject = {
+  Document: {
+    type: 'object',
+    properties: {
+      id: text,
+      text,
+      blob: { type: 'string', format: 'byte', nullable: true, description: 'Image bytes in base64.' },
+      uri: { type: 'string', nullable: true, description: 'http(s) or data: address of an image.' },
+      tensor: { type: 'array', items: {}, nullable: true, description: 'Image of height, width, channels.' },
+      mime_type: text,
+      tags: { type: 'object', nullable: true },
+      embedding: numbers,
+      matches: documents,
+      chunks: documents,
+      scores: { type: 'object', nullable: true },
+    },
+  },
+  Request: {
+    type: 'object',
+    properties: {
+      data: documents,
+      exec_endpoint: { type: 'string', default: '/', description: 'Of POST /post; other paths are their own.' },
+      target_executor: { type: 'string', nullable: true, description: 'Regular expression on the executor’s name.' },
+      parameters: { type: 'object', nullable: true },
+    },
+  },
+  Response: {
+    type: 'object',
+    properties: {
+      header: { type: 'object' },
+      parameters: { type: 'object' },
+      routes: { type: 'array', items: { type: 'object' } },
+      data: documents,
+    },
+  },
+};
