@@ -1,5 +1,5 @@
 import { peek } from '../src/document/peek.js';
-import type { DataRequest } from '../src/document/request.js';
+import type { DataRequest, RequestHeader } from '../src/document/request.js';
 import type { Status } from '../src/document/status.js';
 import { ERRORS, type ErrorCode, type ErrorData } from '../src/errors.js';
 import type { FlowAnswer } from './dispatch/flow-dispatch.js';
@@ -26,14 +26,14 @@ export function protocolAnswer(request: DataRequest, { outcomes, routes }: FlowA
   const docs = outcomes.map((outcome, index) =>
     'doc' in outcome ? outcome.doc : (request.docs[index] ?? new Uint8Array()),
   );
-  const response: DataRequest = { ...request, routes, docs };
+  const response: DataRequest = { ...request, header: answerHeader(request), routes, docs };
   const failed = outcomes.flatMap((outcome, index) => ('error' in outcome ? [{ index, error: outcome.error }] : []));
   const [first] = failed;
   if (!first) return { response };
   const id = peek(request.docs[first.index] ?? new Uint8Array()).id;
   const more = failed.length > 1 ? ` (and ${failed.length - 1} more of ${outcomes.length} documents failed)` : '';
   const status = statusOf(first.error, `document ${first.index} (id ${id}): ${first.error.message}${more}`, failed);
-  response.header = { ...request.header, status };
+  response.header.status = status;
   const last = routes.at(-1);
   if (last && routes.length > 1) response.routes = [...routes.slice(0, -1), { ...last, status }];
   const whole = failed.length === outcomes.length && !OF_A_DOCUMENT.includes(first.error.code);
@@ -42,7 +42,12 @@ export function protocolAnswer(request: DataRequest, { outcomes, routes }: FlowA
 
 /** The answer to a request that failed as a whole, its documents as they were sent. */
 export function failureAnswer(request: DataRequest, error: ErrorData): DataRequest {
-  return { ...request, header: { ...request.header, status: statusOf(error, error.message) }, routes: [] };
+  return { ...request, header: { ...answerHeader(request), status: statusOf(error, error.message) }, routes: [] };
+}
+
+/** The target is not echoed, as published. */
+function answerHeader({ header }: DataRequest): RequestHeader {
+  return { ...header, targetExecutor: '' };
 }
 
 function statusOf(error: ErrorData, text: string, failed: readonly { index: number; error: ErrorData }[] = []): Status {

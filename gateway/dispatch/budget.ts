@@ -11,6 +11,7 @@ export class Budget {
   #docs = 0;
   #bytes = 0;
   #waiters: Waiter[] = [];
+  #admitting = false;
 
   constructor(private readonly limits: { docs: number; bytes: number }) {}
 
@@ -36,15 +37,19 @@ export class Budget {
 
   /** For streams, which are slowed down instead of refused: resolves in turn, once there is room, or when `signal` aborts. */
   async whenFree(docs: number, bytes: number, signal?: AbortSignal): Promise<void> {
-    if (this.#waiters.length === 0 && this.#fits(docs, bytes)) return;
+    if (signal?.aborted || (this.#waiters.length === 0 && this.#fits(docs, bytes))) return;
     await new Promise<void>((resolve) => {
-      const waiter: Waiter = { docs, bytes, admit: resolve };
-      this.#waiters.push(waiter);
       const leave = (): void => {
         this.#waiters = this.#waiters.filter((one) => one !== waiter);
         resolve();
+        this.#admit();
       };
-      if (signal?.aborted) leave();
+      const admit = (): void => {
+        signal?.removeEventListener('abort', leave);
+        resolve();
+      };
+      const waiter: Waiter = { docs, bytes, admit };
+      this.#waiters.push(waiter);
       signal?.addEventListener('abort', leave, { once: true });
     });
   }
@@ -52,10 +57,23 @@ export class Budget {
   give(docs: number, bytes: number): void {
     this.#docs -= docs;
     this.#bytes -= bytes;
+    this.#admit();
+  }
+
+  /**
+   * Who is admitted takes room, if at all, before the event loop goes on: then it is the next one's turn. Not everyone
+   * does (no executor may be asked), so nobody waits for that.
+   */
+  #admit(): void {
     const [first] = this.#waiters;
-    if (!first || !this.#fits(first.docs, first.bytes)) return;
+    if (this.#admitting || !first || !this.#fits(first.docs, first.bytes)) return;
     this.#waiters.shift();
     first.admit();
+    this.#admitting = true;
+    setImmediate(() => {
+      this.#admitting = false;
+      this.#admit();
+    });
   }
 
   /** What is larger than the whole budget passes when nothing else waits: else it could never be served. */

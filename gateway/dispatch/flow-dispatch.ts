@@ -108,7 +108,7 @@ export class FlowDispatch {
       deadline: timeoutMs === undefined ? undefined : performance.now() + timeoutMs,
       routes: [gatewayRoute],
     };
-    const outcomes = docs.length > 0 ? await this.#runGraph(running) : [];
+    const outcomes = await this.#runGraph(running);
     // Whole milliseconds, and at least one: clip-client divides by them.
     gatewayRoute.endTime = Math.max(now(), (gatewayRoute.startTime ?? 0) + 1);
     const failed = outcomes.filter((outcome) => 'error' in outcome).length;

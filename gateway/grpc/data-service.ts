@@ -18,7 +18,7 @@ export async function callStream(context: ProtocolContext, call: StreamCall): Pr
   const answers = new OrderedAnswers(context.flow.gateway.prefetch, (answer: ProtocolAnswer) =>
     write(call, answer, signal),
   );
-  try {
+  const serve = async (): Promise<void> => {
     const caller = callerOf(context, call);
     for await (const bytes of call.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       await answers.push(answer(context, call, caller, bytes, signal));
@@ -26,6 +26,9 @@ export async function callStream(context: ProtocolContext, call: StreamCall): Pr
     }
     await answers.end();
     call.end();
+  };
+  try {
+    await Promise.race([serve(), answers.failure]);
   } catch (thrown) {
     if (!signal.aborted) call.emit('error', serviceError(toClipflowError(thrown)));
   }

@@ -1,4 +1,6 @@
 import cors from '@fastify/cors';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { ValidationError } from '../../src/document/validation-error.js';
 import { toClipflowError, type ClipflowError } from '../../src/errors.js';
@@ -37,6 +39,8 @@ export async function createHttpApp(context: ProtocolContext, { tls, data }: Htt
   // Scopes, so that the check of tokens holds for documents alone.
   if (data) await app.register(async (scope) => addDataRoutes(scope, context));
   await app.register(async (scope) => addOperationRoutes(scope, context));
+  await app.register(swagger, { mode: 'static', specification: { document: openApi(context) } });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
   return app;
 }
 

@@ -1,11 +1,11 @@
-import type { JsonObject } from '../../src/json.js';
+import type { OpenAPIV3 } from 'openapi-types';
 import { VERSION } from '../../src/version.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import { dataRoutes } from './post.js';
 
 /** OpenAPI 3.0 of the HTTP protocol. clip-client reads its paths to choose between `/<endpoint>` and `/post`. */
-export function openApi(context: ProtocolContext): JsonObject {
-  const paths: Record<string, JsonObject> = {};
+export function openApi(context: ProtocolContext): OpenAPIV3.Document {
+  const paths: OpenAPIV3.PathsObject = {};
   for (const { method, path, endpoint } of dataRoutes(context)) {
     const summary = endpoint === undefined ? 'Send documents to any endpoint.' : `Send documents to ${endpoint}.`;
     paths[path] = { ...paths[path], [String(method).toLowerCase()]: dataOperation(summary) };
@@ -31,12 +31,12 @@ const OPERATIONS: Record<string, string> = {
 
 const ERROR = { description: 'What was wrong, in `detail` or in the status of the header.' };
 
-function operation(summary: string): JsonObject {
+function operation(summary: string): OpenAPIV3.OperationObject {
   return { summary, responses: { '200': { description: 'OK' } } };
 }
 
-function dataOperation(summary: string): JsonObject {
-  const json = (name: string): JsonObject => ({
+function dataOperation(summary: string): OpenAPIV3.OperationObject {
+  const json = (name: string): Record<string, OpenAPIV3.MediaTypeObject> => ({
     'application/json': { schema: { $ref: `#/components/schemas/${name}` } },
   });
   return {
@@ -49,11 +49,13 @@ function dataOperation(summary: string): JsonObject {
   };
 }
 
-const text = { type: 'string', nullable: true };
-const numbers = { type: 'array', items: { type: 'number' }, nullable: true };
-const documents = { type: 'array', items: { $ref: '#/components/schemas/Document' }, nullable: true };
+type Schema = OpenAPIV3.SchemaObject;
 
-const SCHEMAS: JsonObject = {
+const text: Schema = { type: 'string', nullable: true };
+const numbers: Schema = { type: 'array', items: { type: 'number' }, nullable: true };
+const documents: Schema = { type: 'array', items: { $ref: '#/components/schemas/Document' }, nullable: true };
+
+const SCHEMAS: Record<string, Schema> = {
   Document: {
     type: 'object',
     properties: {

@@ -16,6 +16,9 @@ const INTERNAL_ERROR = 1011;
 /** A close frame holds a reason of at most this many bytes. */
 const MAX_REASON = 123;
 
+/** A caller that answers no ping is closed on all the same. */
+const PONG_LIMIT_MS = 1000;
+
 /** Asks a session to close as soon as it has answered what it holds. */
 export const DRAIN = 'clipflow:drain';
 
@@ -25,9 +28,11 @@ export const DRAIN = 'clipflow:drain';
  */
 export function serveSocket(context: ProtocolContext, caller: Caller, socket: WebSocket, codec: SocketCodec): void {
   const gone = new AbortController();
-  const answers = new OrderedAnswers(context.flow.gateway.prefetch, (answer: ProtocolAnswer) =>
-    write(socket, codec, answer),
-  );
+  let anyFailed = false;
+  const answers = new OrderedAnswers(context.flow.gateway.prefetch, async (answer: ProtocolAnswer) => {
+    await write(socket, codec, answer);
+    anyFailed ||= answer.response.header.status !== undefined;
+  });
 
   const fail = (thrown: unknown): void => {
     const error = toClipflowError(thrown);
@@ -37,12 +42,12 @@ export function serveSocket(context: ProtocolContext, caller: Caller, socket: We
       truncate(`${error.code}: ${error.message}`),
     );
   };
-  const finish = (): void => {
-    socket.pause();
-    answers.end().then(() => {
-      socket.resume(); // To see the caller's answer to the close.
-      socket.close(NORMAL);
-    }, fail);
+  const finish = async (): Promise<void> => {
+    socket.removeAllListeners('message');
+    await answers.end();
+    socket.resume(); // To see the caller's answers to the ping and the close.
+    if (anyFailed) await untilRead(socket);
+    socket.close(NORMAL);
   };
   const onMessage = async (data: RawData, isBinary: boolean): Promise<void> => {
     if (isBinary !== codec.binary) {
@@ -58,10 +63,28 @@ export function serveSocket(context: ProtocolContext, caller: Caller, socket: We
     socket.resume();
   };
 
+  answers.failure.catch(fail);
   socket.on('message', (data, isBinary) => void onMessage(data, isBinary).catch(fail));
   socket.on('error', () => socket.terminate());
   socket.on('close', () => gone.abort());
-  socket.on(DRAIN, finish);
+  socket.on(DRAIN, () => void finish().catch(fail));
+}
+
+/**
+ * Resolves when the caller has read what was sent: it answers a ping behind it. Jina's client forgets an error, and so
+ * raises nothing, when the close of the connection reaches it together with the answer that tells of the error.
+ */
+async function untilRead(socket: WebSocket): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, PONG_LIMIT_MS);
+    for (const event of ['pong', 'close']) {
+      socket.once(event, () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    }
+    socket.ping();
+  });
 }
 
 async function write(socket: WebSocket, codec: SocketCodec, { response, failure }: ProtocolAnswer): Promise<void> {

@@ -11,8 +11,12 @@ export interface Contender {
 /** Embeds the batch. What it resolves to reads the first embedding of the answer: that is not timed. */
 export type Call = () => Promise<() => ArrayLike<number>>;
 
+/** Ways into the stack: a file each in contenders/. */
+export const PROTOCOLS = ['http', 'grpc'] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
+
 /** How a contender's process is told what to open. */
-XX;
+export type ContenderSpec = { kind: 'bare'; model: string; threads: number } | { kind: Protocol; url: string };
 
 /** What is timed at a time. */
 export interface Leg {

@@ -34,17 +34,21 @@ function chosen<T extends string>(names: readonly T[]): readonly T[] {
 const effort = values.quick ? QUICK : FULL;
 const report: Report = { machine: describeMachine(), throughput: [], latency: [] };
 console.log(describe(report.machine));
-for (const model of chosen(Object.keys(MODELS) as (keyof typeof MODELS)[])) {
-  await using comparison = await Comparison.start(MODELS[model], protocol);
-  for (const modality of chosen(MODALITIES)) {
-    for await (const measured of comparison.throughput(modality, effort)) {
-      report.throughput.push(measured);
-      console.error(ratios([measured]));
+try {
+  for (const model of chosen(Object.keys(MODELS) as (keyof typeof MODELS)[])) {
+    await using comparison = await Comparison.start(MODELS[model], protocol);
+    for (const modality of chosen(MODALITIES)) {
+      for await (const measured of comparison.throughput(modality, effort)) {
+        report.throughput.push(measured);
+        console.error(ratios([measured]));
+      }
+      report.latency.push(await comparison.latency(modality, effort));
     }
-    report.latency.push(await comparison.latency(modality, effort));
   }
+} finally {
+  // What was measured before something failed counts.
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
+  console.log(
+    `\n${throughputTable(report.throughput)}\n\n${latencyTable(report.latency)}\n\n${ratios(report.throughput)}`,
+  );
 }
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
-console.log(
-  `\n${throughputTable(report.throughput)}\n\n${latencyTable(report.latency)}\n\n${ratios(report.throughput)}`,
-);

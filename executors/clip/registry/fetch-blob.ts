@@ -13,7 +13,7 @@ const MAX_WRONG = 2;
 /** Bytes of a file that are still to come. */
 export async function missingBytes(file: HubFile, blobs: string): Promise<number> {
   if ((await sizeOf(join(blobs, file.etag))) === file.size) return 0;
-  return Math.max(0, file.size - Math.min(file.size, await sizeOf(partOf(file, blobs))));
+  return file.size - Math.min(file.size, (await sizeOf(partOf(file, blobs))) ?? 0);
 }
 
 /**
@@ -32,7 +32,7 @@ export async function fetchBlob(
   const target = join(blobs, file.etag);
   if ((await sizeOf(target)) === file.size) return;
   const part = partOf(file, blobs);
-  let farthest = await sizeOf(part);
+  let farthest = (await sizeOf(part)) ?? 0;
   let wrong = 0;
   await retry(`${file.path} could not be fetched`, async (progressed) => {
     await complete(client, file, part, (position, count) => {
@@ -58,10 +58,10 @@ function partOf({ etag }: HubFile, blobs: string): string {
   return join(blobs, `${etag}.incomplete`);
 }
 
-async function sizeOf(path: string): Promise<number> {
+async function sizeOf(path: string): Promise<number | undefined> {
   return stat(path).then(
     ({ size }) => size,
-    () => 0,
+    () => undefined,
   );
 }
 
@@ -84,7 +84,7 @@ async function complete(
   const response = await client.open(file, position);
   if (position > 0 && !continues(response, position, file.size)) {
     if (response.statusCode === 206) {
-      response.body.destroy();
+      await response.body.dump();
       await restart();
       throw new PassingFailure('the server sent another part than it was asked for');
     }

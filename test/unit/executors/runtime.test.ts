@@ -50,7 +50,7 @@ class Sample extends Executor {
     });
   }
   readTags(docs: Document[]): void {
-    for (const doc of docs) doc.text = String(doc.tags.a);
+    for (const doc of docs) doc.text = JSON.stringify(doc.tags.a);
   }
   model(): void {
     throw new ClipflowError('UNKNOWN_MODEL', 'no such model');

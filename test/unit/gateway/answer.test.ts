@@ -7,7 +7,12 @@ import type { DataRequest } from '../../../src/document/request.js';
 import type { ErrorCode } from '../../../src/errors.js';
 
 const docs = ['a', 'b', 'c'].map((id) => new Document({ id }).toBytes());
-const request: DataRequest = { header: { requestId: 'r', execEndpoint: '/' }, parameters: {}, routes: [], docs };
+const request: DataRequest = {
+  header: { requestId: 'r', execEndpoint: '/', targetExecutor: 'clip' },
+  parameters: {},
+  routes: [],
+  docs,
+};
 const routes = [{ executor: 'gateway' }, { executor: 'clip' }];
 const answered = Buffer.from('answered');
 const error = (code: ErrorCode, message = 'why') => ({ error: { code, message } });
@@ -16,8 +21,9 @@ const answer = (outcomes: Outcome[]) => protocolAnswer(request, { outcomes, rout
 describe('an answer', () => {
   test('without errors has the documents and no status', () => {
     const { response, failure } = answer([{ doc: answered }, { doc: answered }, { doc: answered }]);
-    assert.deepEqual(response, { ...request, routes, docs: [answered, answered, answered] });
-    assert.equal(response.header.status, undefined);
+    // As published: the target is not echoed.
+    const header = { ...request.header, targetExecutor: '' };
+    assert.deepEqual(response, { ...request, header, routes, docs: [answered, answered, answered] });
     assert.equal(failure, undefined);
   });
 

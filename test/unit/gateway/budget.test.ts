@@ -1,13 +1,21 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { Budget } from '../../../gateway/dispatch/budget.js';
-import { settled } from './fake-replica.js';
 
-/** Names of those that wait for room, in the order in which they got in. */
+/** One turn of the event loop for each of the few who wait. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 5; i++) await turn();
+}
+
+/** Names of those that wait for room, in the order in which they got in, and what they then take. */
 function waiting(budget: Budget) {
   const admitted: string[] = [];
-  const wait = (name: string, docs: number, signal?: AbortSignal): void => {
-    void budget.whenFree(docs, 0, signal).then(() => admitted.push(name));
+  const wait = (name: string, docs: number, signal?: AbortSignal, takes = docs): void => {
+    void budget.whenFree(docs, 0, signal).then(() => {
+      admitted.push(name);
+      if (!signal?.aborted && takes > 0) budget.take(takes, 0);
+    });
   };
   return { admitted, wait };
 }
@@ -30,7 +38,8 @@ describe('who waits for room', () => {
     assert.deepEqual(admitted, []);
     budget.give(3, 0);
     await settled();
-    assert.equal(admitted[0], 'large');
+    assert.deepEqual(admitted, ['large', 'small']);
+    assert.equal(budget.docs, 4);
   });
 
   test('leaves when his caller goes away, and those behind him move up', async () => {
@@ -53,5 +62,31 @@ describe('who waits for room', () => {
     budget.give(4, 0);
     await settled();
     assert.deepEqual(admitted, ['a', 'b', 'c']);
+  });
+
+  test('gets in only as far as there is room', async () => {
+    const budget = new Budget({ docs: 4, bytes: 10 });
+    const { admitted, wait } = waiting(budget);
+    budget.take(2, 0);
+    budget.take(2, 0);
+    for (const name of ['a', 'b', 'c']) wait(name, 2);
+    budget.give(2, 0);
+    budget.give(2, 0);
+    await settled();
+    assert.deepEqual(admitted, ['a', 'b']);
+    budget.give(2, 0);
+    await settled();
+    assert.deepEqual(admitted, ['a', 'b', 'c']);
+  });
+
+  test('gets in behind one that takes nothing after all', async () => {
+    const budget = new Budget({ docs: 4, bytes: 10 });
+    const { admitted, wait } = waiting(budget);
+    budget.take(4, 0);
+    wait('asks nobody', 4, undefined, 0);
+    wait('next', 4);
+    budget.give(4, 0);
+    await settled();
+    assert.deepEqual(admitted, ['asks nobody', 'next']);
   });
 });

@@ -5,7 +5,6 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { describe, test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { pino } from 'pino';
 import type { ClipflowError } from '../../../../src/errors.js';
 import { activeProviders } from '../../../../executors/clip/model/device.js';
 import { imageFeeds, imageSample, textFeeds } from '../../../../executors/clip/model/feeds.js';
