@@ -6,12 +6,11 @@ interface Waiter {
   admit: () => void;
 }
 
-/** Bounds what waits in all queues of a gateway together. */
+/** Bounds what a gateway holds: the documents that wait or are being computed. */
 export class Budget {
   #docs = 0;
   #bytes = 0;
   #waiters: Waiter[] = [];
-  #admitting = false;
 
   constructor(private readonly limits: { docs: number; bytes: number }) {}
 
@@ -23,7 +22,7 @@ export class Budget {
     return this.#bytes;
   }
 
-  /** @throws OVERLOADED at once when the queue is full */
+  /** @throws OVERLOADED at once when there is no room */
   take(docs: number, bytes: number): void {
     if (!this.#fits(docs, bytes)) {
       throw new ClipflowError(
@@ -31,17 +30,24 @@ export class Budget {
         `the queue is full (${this.#docs} of ${this.limits.docs} documents, ${this.#bytes} of ${this.limits.bytes} bytes): try again later`,
       );
     }
-    this.#docs += docs;
-    this.#bytes += bytes;
+    this.#add(docs, bytes);
   }
 
-  /** For streams, which are slowed down instead of refused: resolves in turn, once there is room, or when `signal` aborts. */
-  async whenFree(docs: number, bytes: number, signal?: AbortSignal): Promise<void> {
-    if (signal?.aborted || (this.#waiters.length === 0 && this.#fits(docs, bytes))) return;
-    await new Promise<void>((resolve) => {
+  /**
+   * For streams, which are slowed down instead of refused: takes room when there is some and nobody came before.
+   * @throws CANCELLED when `signal` aborts first
+   */
+  async takeInTurn(docs: number, bytes: number, signal?: AbortSignal): Promise<void> {
+    if (this.#waiters.length === 0 && this.#fits(docs, bytes)) {
+      this.#add(docs, bytes);
+      return;
+    }
+    const gone = new ClipflowError('CANCELLED', 'the caller went away');
+    if (signal?.aborted) throw gone;
+    await new Promise<void>((resolve, reject) => {
       const leave = (): void => {
         this.#waiters = this.#waiters.filter((one) => one !== waiter);
-        resolve();
+        reject(gone);
         this.#admit();
       };
       const admit = (): void => {
@@ -55,28 +61,26 @@ export class Budget {
   }
 
   give(docs: number, bytes: number): void {
-    this.#docs -= docs;
-    this.#bytes -= bytes;
+    this.#add(-docs, -bytes);
     this.#admit();
   }
 
-  /**
-   * Who is admitted takes room, if at all, before the event loop goes on: then it is the next one's turn. Not everyone
-   * does (no executor may be asked), so nobody waits for that.
-   */
   #admit(): void {
-    const [first] = this.#waiters;
-    if (this.#admitting || !first || !this.#fits(first.docs, first.bytes)) return;
-    this.#waiters.shift();
-    first.admit();
-    this.#admitting = true;
-    setImmediate(() => {
-      this.#admitting = false;
-      this.#admit();
-    });
+    for (;;) {
+      const [first] = this.#waiters;
+      if (!first || !this.#fits(first.docs, first.bytes)) return;
+      this.#waiters.shift();
+      this.#add(first.docs, first.bytes);
+      first.admit();
+    }
   }
 
-  /** What is larger than the whole budget passes when nothing else waits: else it could never be served. */
+  #add(docs: number, bytes: number): void {
+    this.#docs += docs;
+    this.#bytes += bytes;
+  }
+
+  /** What is larger than the whole budget passes when nothing else is held: else it could never be served. */
   #fits(docs: number, bytes: number): boolean {
     const fits = this.#docs + docs <= this.limits.docs && this.#bytes + bytes <= this.limits.bytes;
     return fits || this.#docs === 0;

@@ -2,7 +2,6 @@ import { decodeOutcomes, encodeCall, type Outcome } from '../../src/call.js';
 import { toClipflowError, type ClipflowError, type ErrorData } from '../../src/errors.js';
 import type { JsonObject } from '../../src/json.js';
 import type { Replica } from '../../src/transport/transport.js';
-import type { Budget } from './budget.js';
 import { Item, type Batch, type LaneSpec } from './item.js';
 import { Lanes } from './lanes.js';
 
@@ -56,7 +55,6 @@ export class Dispatcher {
     readonly executor: string,
     /** Further replicas that documents are given to when one died under them. */
     private readonly retries: number,
-    private readonly budget: Budget,
     private readonly observer: DispatchObserver,
   ) {}
 
@@ -83,14 +81,9 @@ export class Dispatcher {
     this.#watchHold();
   }
 
-  /**
-   * One outcome per document, in the order given.
-   * @throws OVERLOADED when the queue is full
-   */
+  /** One outcome per document, in the order given. */
   async submit(work: readonly Work[], options: SubmitOptions): Promise<Outcome[]> {
     if (work.length === 0) return [];
-    const bytes = work.reduce((sum, { doc }) => sum + doc.byteLength, 0);
-    this.budget.take(work.length, bytes);
     let end = (): void => {};
     try {
       return await new Promise<Outcome[]>((resolve) => {
@@ -115,7 +108,6 @@ export class Dispatcher {
       });
     } finally {
       end();
-      this.budget.give(work.length, bytes);
     }
   }
 

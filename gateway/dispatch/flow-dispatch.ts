@@ -61,7 +61,7 @@ export class FlowDispatch {
   ) {
     this.budget = new Budget({ docs: flow.limits.queueDocs, bytes: flow.limits.queueBytes });
     for (const { name, shards, retries } of flow.executors) {
-      const dispatcher = (): Dispatcher => new Dispatcher(name, retries, this.budget, metrics.observerOf(name));
+      const dispatcher = (): Dispatcher => new Dispatcher(name, retries, metrics.observerOf(name));
       this.#dispatchers.set(name, Array.from({ length: shards }, dispatcher));
     }
     directory.onChange((replica, change) => {
@@ -95,12 +95,11 @@ export class FlowDispatch {
 
   /**
    * @throws OVERLOADED when the queue is full, UNKNOWN_ENDPOINT when no executor serves the endpoint, INVALID_REQUEST
-   * when a document or the target is malformed; what happens to single documents is in their outcomes
+   * when the target is malformed, INVALID_DOCUMENT when the bytes of a document are; what happens to single documents is in their outcomes
    */
   async post(request: FlowRequest): Promise<FlowAnswer> {
-    const { endpoint, docs, targetExecutor, timeoutMs } = request;
+    const { endpoint, targetExecutor, timeoutMs } = request;
     this.#checkEndpoint(endpoint);
-    if (request.patient) await this.budget.whenFree(docs.length, bytesOf(docs), request.signal);
     const gatewayRoute: Route = { executor: GATEWAY, startTime: now() };
     const running: RunningRequest = {
       ...request,
@@ -108,12 +107,24 @@ export class FlowDispatch {
       deadline: timeoutMs === undefined ? undefined : performance.now() + timeoutMs,
       routes: [gatewayRoute],
     };
-    const outcomes = await this.#runGraph(running);
+    const outcomes = await this.#withRoom(running, () => this.#runGraph(running));
     // Whole milliseconds, and at least one: clip-client divides by them.
     gatewayRoute.endTime = Math.max(now(), (gatewayRoute.startTime ?? 0) + 1);
     const failed = outcomes.filter((outcome) => 'error' in outcome).length;
     this.metrics.documentsDone(this.labelOf(endpoint), outcomes.length - failed, failed);
     return { outcomes, routes: running.routes };
+  }
+
+  /** A request counts once, from its arrival to its answer, however many executors it passes. */
+  async #withRoom<T>({ docs, patient, signal }: FlowRequest, run: () => Promise<T>): Promise<T> {
+    const bytes = docs.reduce((sum, doc) => sum + doc.byteLength, 0);
+    if (patient) await this.budget.takeInTurn(docs.length, bytes, signal);
+    else this.budget.take(docs.length, bytes);
+    try {
+      return await run();
+    } finally {
+      this.budget.give(docs.length, bytes);
+    }
   }
 
   async #runGraph(request: RunningRequest): Promise<Outcome[]> {
@@ -218,10 +229,6 @@ function meets(executor: ExecutorConfig, doc: Uint8Array): boolean {
   if (!executor.when) return true;
   const fields = documentToJson(Document.fromBytes(doc));
   return evaluateWhen(executor.when, { field: (name) => fields[name] });
-}
-
-function bytesOf(docs: readonly Uint8Array[]): number {
-  return docs.reduce((sum, doc) => sum + doc.byteLength, 0);
 }
 
 function targetPattern(target: string): RegExp {

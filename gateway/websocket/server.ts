@@ -7,6 +7,8 @@ import type { ProtocolContext } from '../protocol-context.js';
 import { BYTES, JSON_TEXT } from './codec.js';
 import { DRAIN, serveSocket } from './session.js';
 
+const SUBPROTOCOLS = ['bytes', 'json'];
+
 /**
  * The WebSocket protocol of CLIP-as-service, an upgrade of HTTP/1 at `/`. The subprotocol `bytes` means protobuf in
  * binary frames, `json` or none means JSON in text frames.
@@ -19,8 +21,8 @@ export class WebSocketProtocol {
       noServer: true,
       maxPayload: context.flow.limits.bodyBytes,
       perMessageDeflate: false,
-      // The peer accepts without naming a subprotocol; its clients do not look.
-      handleProtocols: () => false,
+      // The peer names none, which browsers refuse; its clients do not look.
+      handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false,
     });
   }
 
@@ -37,7 +39,8 @@ export class WebSocketProtocol {
         return;
       }
       this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-        if (path === '/') serveSocket(this.context, caller, webSocket, speaksBytes(request) ? BYTES : JSON_TEXT);
+        if (path === '/')
+          serveSocket(this.context, caller, webSocket, webSocket.protocol === 'bytes' ? BYTES : JSON_TEXT);
         else answerDryRun(this.context, webSocket);
       });
     });
@@ -61,11 +64,6 @@ export class WebSocketProtocol {
 
 function refuse(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
-}
-
-function speaksBytes(request: IncomingMessage): boolean {
-  const offered = request.headers['sec-websocket-protocol'] ?? '';
-  return offered.split(',').some((name) => name.trim() === 'bytes');
 }
 
 function answerDryRun(context: ProtocolContext, socket: WebSocket): void {

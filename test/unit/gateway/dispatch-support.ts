@@ -1,24 +1,21 @@
-import { Budget } from '../../../gateway/dispatch/budget.js';
 import { Dispatcher, type SubmitOptions, type Work } from '../../../gateway/dispatch/dispatcher.js';
 import type { Outcome } from '../../../src/call.js';
 import { FakeReplica } from './fake-replica.js';
 
 export interface Setup {
   dispatcher: Dispatcher;
-  budget: Budget;
   /** Documents of each batch under which a replica died. */
   deaths: number[];
 }
 
-export function dispatcherWith({ retries = 3, docs = 1000, bytes = 1_000_000 } = {}): Setup {
-  const budget = new Budget({ docs, bytes });
+export function dispatcherWith({ retries = 3 } = {}): Setup {
   const deaths: number[] = [];
   const observer = {
     batchSent: () => {},
     batchDone: () => {},
     replicaDied: (_replica: string, documents: number) => void deaths.push(documents),
   };
-  return { dispatcher: new Dispatcher('clip', retries, budget, observer), budget, deaths };
+  return { dispatcher: new Dispatcher('clip', retries, observer), deaths };
 }
 
 /** Each word a document. */

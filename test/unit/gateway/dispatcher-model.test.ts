@@ -82,7 +82,6 @@ class World {
       assert.equal(outcomes?.length, docs.length);
       docs.forEach((doc, index) => this.#checkOutcome(doc, outcomes[index]));
     }
-    assert.deepEqual([this.#setup.budget.docs, this.#setup.budget.bytes], [0, 0]);
   }
 
   #submit(lane: number, kinds: number[]): void {

@@ -52,7 +52,7 @@ describe('batches', () => {
   });
 
   test('documents larger than 32 MiB together go one batch after the other', async () => {
-    const { dispatcher } = dispatcherWith({ bytes: 2 ** 30 });
+    const { dispatcher } = dispatcherWith();
     const replica = joined(dispatcher, { credit: 1 });
     const large = [20, 20, 40, 1].map((mib) => ({ doc: new Uint8Array(mib * 2 ** 20), kind: 'blob' }));
     const answer = dispatcher.submit(large, ENCODE);
@@ -170,54 +170,10 @@ describe('a caller that goes away', () => {
   });
 
   test('before it asked is answered and nothing is computed', async () => {
-    const { dispatcher, budget } = dispatcherWith();
+    const { dispatcher } = dispatcherWith();
     const replica = joined(dispatcher);
     const answer = dispatcher.submit(work('a b'), { ...ENCODE, signal: AbortSignal.abort() });
     assert.deepEqual(shown(await answer), ['CANCELLED', 'CANCELLED']);
     assert.equal(replica.held.length, 0);
-    assert.equal(budget.docs, 0);
-  });
-});
-
-describe('the queue is bounded', () => {
-  test('in documents: past it OVERLOADED, and room again when the documents are answered', async () => {
-    const { dispatcher, budget } = dispatcherWith({ docs: 3 });
-    const replica = joined(dispatcher);
-    const first = dispatcher.submit(work('a b'), ENCODE);
-    await assert.rejects(dispatcher.submit(work('c d'), ENCODE), { code: 'OVERLOADED', message: /2 of 3 documents/ });
-    const second = dispatcher.submit(work('c'), ENCODE);
-    replica.at(0).answer();
-    replica.at(0).answer();
-    await Promise.all([first, second]);
-    assert.deepEqual([budget.docs, budget.bytes], [0, 0]);
-    const third = dispatcher.submit(work('c d'), ENCODE);
-    replica.at(0).answer();
-    assert.deepEqual(shown(await third), ['c!', 'd!']);
-  });
-
-  test('in bytes', async () => {
-    const { dispatcher } = dispatcherWith({ bytes: 10 });
-    const replica = joined(dispatcher);
-    const first = dispatcher.submit(work('123456'), ENCODE);
-    await assert.rejects(dispatcher.submit(work('12345'), ENCODE), { code: 'OVERLOADED', message: /6 of 10 bytes/ });
-    replica.at(0).answer();
-    await first;
-  });
-
-  test('but a request larger than the queue is served when nothing else waits', async () => {
-    const { dispatcher } = dispatcherWith({ docs: 1 });
-    const replica = joined(dispatcher);
-    const answer = dispatcher.submit(work('a b c'), ENCODE);
-    replica.at(0).answer();
-    assert.deepEqual(shown(await answer), ['a!', 'b!', 'c!']);
-  });
-
-  test('documents of a caller that went away make room', async () => {
-    const { dispatcher, budget } = dispatcherWith({ docs: 1 });
-    const goes = new AbortController();
-    const gone = dispatcher.submit(work('a'), { ...ENCODE, signal: goes.signal });
-    goes.abort();
-    await gone;
-    assert.equal(budget.docs, 0);
   });
 });
