@@ -20,7 +20,7 @@ const CLI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 const TINY = fileURLToPath(new URL('../../../models/tiny-clip/', import.meta.url));
 
 const model = requireModel('ViT-B-32::openai');
-const patience = { attempts: 3, pauseMs: 1, stallMs: 300 };
+const patience = { attempts: 3, pauseMs: 1, stallMs: 500 };
 const log = pino({ level: 'silent' });
 
 /** A repository as Immich lays it out, of noise; large enough that a connection can break in the middle. */
@@ -194,7 +194,7 @@ describe('a download that is disturbed', () => {
     ],
     ['401', () => ({ status: 401 }), /401: it is not public; set HF_TOKEN/],
     ['500 for ever', () => ({ status: 500 }), /status 500 \(3 times\)/],
-    ['no hub', () => ({ body: Buffer.from('<html>') }), /no hub's answer; check HF_ENDPOINT/],
+    ['no hub', () => ({ body: Buffer.from('<html>') }), /does not answer as a hub; check HF_ENDPOINT/],
     [
       'too few bytes for ever',
       (seen) => (isGraph(seen) ? { body: randomBytes(seen.path.length) } : undefined),

@@ -55,8 +55,8 @@ export async function folderSize(folder: string): Promise<number> {
   const names = await readdir(folder, { recursive: true });
   const sizes = await Promise.all(
     names.map(async (name) => {
-      const found = await stat(join(folder, name));
-      return found.isFile() ? found.size : 0;
+      const found = await stat(join(folder, name)).catch(() => undefined); // a link that leads nowhere
+      return found?.isFile() ? found.size : 0;
     }),
   );
   return sizes.reduce((sum, size) => sum + size, 0);

@@ -55,7 +55,7 @@ export class HubClient {
     });
     const parsed = Revision.safeParse(parseJson(answer));
     if (!parsed.success) {
-      throw new ClipflowError('MODEL_UNAVAILABLE', `${what}: ${url.href} is no hub's answer; check HF_ENDPOINT`);
+      throw new ClipflowError('MODEL_UNAVAILABLE', `${what}: ${url.host} does not answer as a hub; check HF_ENDPOINT`);
     }
     const files = parsed.data.siblings.map(({ rfilename }) => rfilename);
     return { commit: parsed.data.sha, files: files.filter(isInside) };

@@ -60,8 +60,8 @@ async function inTurn(
   if (settings.offline) {
     throw new ClipflowError(
       'INVALID_CONFIG',
-      `model "${model.name}" is not in ${settings.cache}, and HF_HUB_OFFLINE forbids to download it: unset it, or ` +
-        `run clipflow pull ${model.name} where there is a network`,
+      `model "${model.name}" cannot be downloaded to ${settings.cache}: HF_HUB_OFFLINE is set. Unset it, or run ` +
+        `clipflow pull ${model.name} where there is a network, and bring that folder here`,
     );
   }
   const repository = new CachedRepository(settings.cache, model.repository);
@@ -93,13 +93,13 @@ async function download(
   const client = new HubClient(settings, retry, patience.stallMs);
   try {
     const { commit, files } = await client.list(model.repository, model.revision);
-    const [parts, graphs] = await Promise.all(
+    const [parts = [], graphs = []] = await Promise.all(
       selectFiles(model, files).map((paths) =>
         mapSome(paths, (path) => client.describe(model.repository, commit, path)),
       ),
     );
     await repository.prepare();
-    const all = distinct([...(parts ?? []), ...(graphs ?? [])]);
+    const all = distinct([...parts, ...graphs]);
     const missing = await missingOf(all, repository);
     await checkSpace(missing, settings.cache);
     const total = all.reduce((sum, { size }) => sum + size, 0);
@@ -113,8 +113,8 @@ async function download(
       await blob;
       await repository.link(commit, file.path, file.etag);
     };
-    await mapSome(parts ?? [], bring);
-    await mapSome(graphs ?? [], bring);
+    await mapSome(parts, bring);
+    await mapSome(graphs, bring);
     const folder = await repository.point(model.revision, commit);
     progress.end(folder);
     return folder;

@@ -13,7 +13,7 @@ const FIXTURES = fileURLToPath(new URL('../../../../../test/unit/clip/registry/f
 test("ONNX Runtime finds weights beside a graph in the hub's cache", async (t) => {
   const repository = new CachedRepository(await makeFolder(t, {}), 'immich-app/large');
   await mkdir(repository.blobs, { recursive: true });
-  for (const [name, etag] of Object.entries({ 'external.onnx': 'a1', 'external.data': 'b2' })) {
+  for (const [name, etag] of Object.entries({ 'external.onnx': 'a1', 'external.bin': 'b2' })) {
     await writeFile(join(repository.blobs, etag), await readFile(join(FIXTURES, name)));
     await repository.link('c0ffee', `textual/${name}`, etag);
   }
