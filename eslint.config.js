@@ -17,6 +17,7 @@ export default tseslint.config(
           'gateway/tsconfig.json',
           'executors/tsconfig.json',
           'test/tsconfig.json',
+          'flows/examples/tsconfig.json',
         ],
         tsconfigRootDir: import.meta.dirname,
       },

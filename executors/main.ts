@@ -68,7 +68,12 @@ export async function startReplica(flow: Flow, options: ReplicaOptions, log: Log
       : await serveMetrics(metrics.registry, options.monitoringPort, flow.gateway.host);
   const { uses, with: settings, substitutes } = servedBy(config);
   if (substitutes !== undefined)
-    log.info({ event: 'executor_substituted', executor: config.name, wanted: substitutes, served_by: `${uses} (ONNX)` });
+    log.info({
+      event: 'executor_substituted',
+      executor: config.name,
+      wanted: substitutes,
+      served_by: `${uses} (ONNX)`,
+    });
   const type = await loadExecutorClass(uses, flow.file === undefined ? process.cwd() : dirname(flow.file));
   const executor = new type(contextOf(flow, config, settings, options, log));
   const started = performance.now();

@@ -80,6 +80,7 @@ describe('clipflow serve', () => {
     const from = flow.events.length;
     process.kill(Number(gateway), 'SIGKILL');
     await flow.event(({ event, state }) => event === 'replica_state' && state === 'ready', from);
+    await flow.event(({ event }) => event === 'gateway_listening', from);
     assert.deepEqual(
       (await flow.replicas('clip')).map(({ pid }) => pid),
       replicas,

@@ -231,12 +231,12 @@ def nobody_targeted(url):
     return {'code': got.header.status.code, 'embedded': got.data.docs[0].embedding is not None}
 
 
-def grpc_variants(url):
-    """Unary calls and compressed ones, which only gRPC has."""
-    variants = [{'stream': False}, {'compression': 'Gzip'}, {'stream': False, 'compression': 'Deflate'}]
+def variants(url):
+    """Unary calls and compressed ones, which only gRPC has: the client ignores the options elsewhere."""
+    options = [{'stream': False}, {'compression': 'Gzip'}, {'stream': False, 'compression': 'Deflate'}]
     docs = lambda: DocumentArray([Document(text=text) for text in TEXTS[:3]])
-    post = lambda options: bare(url).post('/encode', docs(), results_in_order=True, request_size=1, **options)
-    return [vectors(post(options)) for options in variants]
+    post = lambda one: bare(url).post('/encode', docs(), results_in_order=True, request_size=1, **one)
+    return [vectors(post(one)) for one in options]
 
 
 def ready(url):

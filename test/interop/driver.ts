@@ -44,10 +44,15 @@ export class Outcomes {
       if (code !== 0) throw new Error(`driver.py ended with ${code}`);
     } catch (cause) {
       child.kill('SIGKILL');
-      throw new Error(`${(cause as Error).message}; it printed:\n${stdout.slice(-500)}\n${stderr.slice(-2000)}`, { cause });
+      throw new Error(`${(cause as Error).message}; it printed:\n${stdout.slice(-500)}\n${stderr.slice(-2000)}`, {
+        cause,
+      });
     }
     const outcomes = new Outcomes();
-    outcomes.#lines = stdout.trim().split('\n').map((line) => Line.parse(JSON.parse(line)));
+    outcomes.#lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => Line.parse(JSON.parse(line)));
     return outcomes;
   }
 

@@ -63,8 +63,13 @@ export class FlowProcess implements AsyncDisposable {
   /** Resolves when the flow is ready. */
   static async start(options: FlowOptions = {}): Promise<FlowProcess> {
     const flow = FlowProcess.launch(options);
-    await within(flow.#untilReady(), 'the flow to be ready', START_LIMIT_MS);
-    return flow;
+    try {
+      await within(flow.#untilReady(), 'the flow to be ready', START_LIMIT_MS);
+      return flow;
+    } catch (error) {
+      await flow.stop('SIGKILL');
+      throw error;
+    }
   }
 
   /** Resolves at once: for flows that refuse to start. */

@@ -14,7 +14,9 @@ const CANDIDATES = ['python3.11', 'python3'];
 export function findPython(): string | undefined {
   return CANDIDATES.find((name) => {
     try {
-      execFileSync(name, ['-c', 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))'], { stdio: 'ignore' });
+      execFileSync(name, ['-c', 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))'], {
+        stdio: 'ignore',
+      });
       return true;
     } catch {
       return false;

@@ -63,7 +63,10 @@ const CLIP_STD: ImageSpec['std'] = [0.26862954, 0.26130258, 0.27577711];
 /** Learned with the weights; exports leave them out, so they stand in config.json where somebody put them. */
 const learned = { logit_scale: z.number().positive(), logit_bias: z.number() };
 
-function scoresOf(config: { logit_scale?: number | undefined; logit_bias?: number | undefined }): ScoreSpec | undefined {
+function scoresOf(config: {
+  logit_scale?: number | undefined;
+  logit_bias?: number | undefined;
+}): ScoreSpec | undefined {
   const { logit_scale: scale, logit_bias: bias } = config;
   if (scale === undefined) return undefined;
   return bias === undefined ? { kind: 'softmax', scale } : { kind: 'sigmoid', scale, bias };
