@@ -9,7 +9,7 @@ import type { Running } from '../src/supervise/lifecycle.js';
 import type { Logger } from '../src/telemetry/log.js';
 import { serveMetrics } from '../src/telemetry/metrics-server.js';
 import { openTransport } from '../src/transport/open.js';
-import type { ExecutorContext } from './executor.js';
+import type { Executor, ExecutorContext } from './executor.js';
 import { loadExecutorClass } from './load.js';
 import { ReplicaMetrics } from './metrics.js';
 import { servedBy } from './published.js';
@@ -30,18 +30,17 @@ export interface ReplicaOptions {
 const CREDIT = 2;
 
 /**
- * Starts one replica of an executor. It shows itself to the gateways as `starting` at once, and as `ready` when its
- * executor has been set up.
+ * Starts one replica of an executor. It shows itself to the gateways as `starting` while its executor is being set up,
+ * then as `ready`.
  */
 export async function startReplica(flow: Flow, options: ReplicaOptions, log: Logger): Promise<Running> {
-  const config = flow.executors.find(({ name }) => name === options.name);
-  if (!config) {
-    const known = flow.executors.map(({ name }) => name).join(', ');
-    throw new ClipflowError('INVALID_CONFIG', `the flow has no executor "${options.name}"; it has: ${known}`);
-  }
+  const config = executorOf(flow, options.name);
   const id = `${config.name}-${options.shard}-${options.replica}-${randomBytes(4).toString('hex')}`;
+  const metrics = new ReplicaMetrics(config.name, id);
+  const { executor, requests } = await createExecutor(flow, config, options, log);
+  const runtime = new ExecutorRuntime(executor, requests, metrics, log);
+  let ready = false;
   const transport = await openTransport(options.transport, flow.name);
-  let runtime: ExecutorRuntime | undefined = undefined as ExecutorRuntime | undefined;
   const registration = await transport.register(
     {
       id,
@@ -50,45 +49,26 @@ export async function startReplica(flow: Flow, options: ReplicaOptions, log: Log
       pid: process.pid,
       host: hostname(),
       state: 'starting',
-      endpoints: [],
-      batchSize: 1,
+      endpoints: runtime.endpoints,
+      batchSize: config.batchSize ?? executor.batchSize,
       credit: CREDIT,
       outstanding: 0,
     },
     (message, signal) => {
-      if (!runtime) throw new ClipflowError('UNAVAILABLE', `replica ${id} is still starting`);
+      if (!ready) throw new ClipflowError('UNAVAILABLE', `replica ${id} is still starting`);
       return runtime.handle(message, signal);
     },
   );
-
-  const metrics = new ReplicaMetrics(config.name, id);
+  const { monitoringPort } = options;
   const stopMetrics =
-    options.monitoringPort === undefined
-      ? () => {}
-      : await serveMetrics(metrics.registry, options.monitoringPort, flow.gateway.host);
-  const { uses, with: settings, substitutes } = servedBy(config);
-  if (substitutes !== undefined)
-    log.info({
-      event: 'executor_substituted',
-      executor: config.name,
-      wanted: substitutes,
-      served_by: `${uses} (ONNX)`,
-    });
-  const type = await loadExecutorClass(uses, flow.file === undefined ? process.cwd() : dirname(flow.file));
-  const executor = new type(contextOf(flow, config, settings, options, log));
+    monitoringPort === undefined ? () => {} : await serveMetrics(metrics.registry, monitoringPort, flow.gateway.host);
+
   const started = performance.now();
   await executor.setup();
-  runtime = new ExecutorRuntime(executor, { ...type.requests, ...config.requests }, metrics, log);
-  const batchSize = config.batchSize ?? executor.batchSize;
-  registration.update({ state: 'ready', endpoints: runtime.endpoints, batchSize });
+  ready = true;
+  registration.update({ state: 'ready', batchSize: config.batchSize ?? executor.batchSize });
   const setupSeconds = Math.round(performance.now() - started) / 1000;
-  log.info({
-    event: 'replica_ready',
-    executor: config.name,
-    replica: id,
-    transport: transport.kind,
-    setup_s: setupSeconds,
-  });
+  log.info({ event: 'replica_ready', replica: id, transport: transport.kind, setup_s: setupSeconds });
 
   return {
     ready: Promise.resolve({}),
@@ -99,6 +79,33 @@ export async function startReplica(flow: Flow, options: ReplicaOptions, log: Log
       await transport.close();
     },
   };
+}
+
+function executorOf(flow: Flow, wanted: string): ExecutorConfig {
+  const config = flow.executors.find(({ name }) => name === wanted);
+  if (config) return config;
+  const known = flow.executors.map(({ name }) => name).join(', ');
+  throw new ClipflowError('INVALID_CONFIG', `the flow has no executor "${wanted}"; it has: ${known}`);
+}
+
+async function createExecutor(
+  flow: Flow,
+  config: ExecutorConfig,
+  options: ReplicaOptions,
+  log: Logger,
+): Promise<{ executor: Executor; requests: Record<string, string> }> {
+  const { uses, with: settings, substitutes } = servedBy(config);
+  if (substitutes !== undefined) {
+    log.info({
+      event: 'executor_substituted',
+      executor: config.name,
+      wanted: substitutes,
+      served_by: `${uses} (ONNX)`,
+    });
+  }
+  const type = await loadExecutorClass(uses, flow.file === undefined ? process.cwd() : dirname(flow.file));
+  const executor = new type(contextOf(flow, config, settings, options, log));
+  return { executor, requests: { ...type.requests, ...config.requests } };
 }
 
 function contextOf(

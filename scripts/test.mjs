@@ -11,6 +11,9 @@ try {
   process.exit(1);
 }
 
+/** For one test file as a whole: a test that hangs must not hang the run. */
+const LIMIT_MS = 300_000;
+
 const wanted = process.argv.slice(2);
 const files = readdirSync('dist/test', { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.test.js'))
@@ -23,7 +26,14 @@ if (files.length === 0) {
 }
 const run = spawnSync(
   process.execPath,
-  ['--enable-source-maps', '--test', '--test-concurrency=2', '--test-reporter=spec', ...files],
+  [
+    '--enable-source-maps',
+    '--test',
+    '--test-concurrency=2',
+    `--test-timeout=${LIMIT_MS}`,
+    '--test-reporter=spec',
+    ...files,
+  ],
   { stdio: 'inherit' },
 );
 process.exit(run.status ?? 1);

@@ -30,7 +30,7 @@ export class ClipExecutor extends Executor {
   }
 
   override async setup(): Promise<void> {
-    const { name, model_path, models, device, minibatch_size, num_worker_preprocess } = this.#settings;
+    const { name, model_path, models, device, minibatch_size, num_worker_preprocess, trim_text } = this.#settings;
     const { limits, uriPolicy, replicasOnMachine, models: folder, log, die } = this.context;
     const loadUri = createUriLoader({ ...uriPolicy, maxBytes: limits.uriBytes, timeoutMs: limits.uriTimeoutMs });
     for (const wanted of models ?? [{ name, model_path }]) {
@@ -40,6 +40,7 @@ export class ClipExecutor extends Executor {
         intraOpNumThreads: this.#settings.intra_op_num_threads ?? threadsPerReplica(replicasOnMachine),
         batchSize: minibatch_size,
         decoders: num_worker_preprocess,
+        trimText: trim_text,
         imageLimits: { pixels: limits.imagePixels, bytes: limits.imageBytes },
         loadUri,
         log,

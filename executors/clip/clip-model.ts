@@ -4,11 +4,13 @@ import type { UriLoader } from '../../src/document/uri.js';
 import { ClipflowError, toClipflowError } from '../../src/errors.js';
 import { preprocessImage, type ImageTransform } from './image/preprocess.js';
 import { preprocessTensor } from './image/tensor.js';
-import { imageFeeds, imageSample, textFeeds, textSample } from './model/feeds.js';
+import { embedBatch, embedTexts, type Run } from './model/embed.js';
+import { imageFeeds, imageSample, textSample } from './model/feeds.js';
 import { readModelFolder, type ModelSpec } from './model/folder.js';
 import { fixedBatch } from './model/graph.js';
-import { createSession, type Session } from './model/session.js';
-import type { Feeds } from './model/tensor.js';
+import { createSession, type Session, type SessionOptions } from './model/session.js';
+import { groupByLength } from './model/trim/lengths.js';
+import { trimText, type TextTower } from './model/trim/trim-text.js';
 import { loadClipBpe } from './text/clip-bpe.js';
 import { loadTokenizerJson } from './text/tokenizer-json.js';
 import type { TextTokenizer } from './text/tokenizer.js';
@@ -20,6 +22,8 @@ export interface ClipModelOptions {
   intraOpNumThreads: number;
   /** Batches are at most this large: what the sessions are warmed up with. */
   batchSize: number;
+  /** Computes texts no further than their end, where that changes nothing. @default true */
+  trimText?: boolean;
   /** Images decoded at once. */
   decoders: number;
   imageLimits: ImageTransform['limits'];
@@ -40,7 +44,7 @@ export class ClipModel {
   private constructor(
     readonly spec: ModelSpec,
     private readonly tokenizer: TextTokenizer,
-    private readonly textual: Session,
+    private readonly text: TextTower,
     private readonly visual: Session,
     private readonly transform: ImageTransform,
     private readonly options: ClipModelOptions,
@@ -51,13 +55,13 @@ export class ClipModel {
     const { folder, device, intraOpNumThreads, log, die, batchSize } = options;
     const spec = await readModelFolder(folder);
     const common = { device, intraOpNumThreads, log, onExit: die };
-    const [tokenizer, textual, visual] = await Promise.all([
-      loadTokenizer(spec),
-      createSession({ ...common, path: spec.textual, sample: textSample(spec) }),
+    const tokenizer = await loadTokenizer(spec);
+    const [text, visual] = await Promise.all([
+      loadText({ ...common, path: spec.textual, sample: textSample(spec) }, tokenizer, options.trimText ?? true),
       createSession({ ...common, path: spec.visual, sample: imageSample(spec.image.size) }),
     ]);
     const transform: ImageTransform = { ...spec.image, limits: options.imageLimits };
-    for (const session of [textual, visual]) {
+    for (const session of [text.session, visual]) {
       await session.warmUp(fixedBatch(session.inputs) === undefined ? [1, batchSize] : [1]);
     }
     log.info({
@@ -68,14 +72,20 @@ export class ClipModel {
       providers: visual.providers,
       threads: intraOpNumThreads,
     });
-    return new ClipModel(spec, tokenizer, textual, visual, transform, options);
+    return new ClipModel(spec, tokenizer, text, visual, transform, options);
   }
 
   async embedTexts(texts: readonly string[]): Promise<Embedded[]> {
+    const { session, lengths } = this.text;
     const ids = texts.map((text) => this.tokenizer.encode(text));
-    return this.#runs(this.textual, ids.length, (start, end) =>
-      textFeeds(this.textual, ids.slice(start, end), this.spec, this.tokenizer.padId),
-    );
+    const embedded = texts.map((): Embedded => unanswered());
+    const groups = groupByLength(ids, lengths).map(async ({ length, texts: group }) => {
+      const padded = group.map((text) => text.ids);
+      const vectors = await embedTexts(session, this.#inTurn(session), padded, length, this.tokenizer.padId);
+      group.forEach(({ row }, index) => (embedded[row] = vectors[index] ?? unanswered()));
+    });
+    await Promise.all(groups);
+    return embedded;
   }
 
   /** Documents with a blob, tensor or uri. One that is no image gets its error, the others their embeddings. */
@@ -103,11 +113,11 @@ export class ClipModel {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.textual.close(), this.visual.close()]);
+    await Promise.all([this.text.session.close(), this.visual.close()]);
   }
 
   #embedPixels(pixels: Float32Array<ArrayBuffer>, count: number, pixelsPerImage: number): Promise<Embedded[]> {
-    return this.#runs(this.visual, count, (start, end) => {
+    return embedBatch(this.visual, this.#inTurn(this.visual), count, (start, end) => {
       const part = pixels.subarray(start * pixelsPerImage, end * pixelsPerImage);
       // What is run moves to the session with its whole buffer, so a part that is not all needs one of its own.
       const own = end - start === count ? part : this.visual.allocate('float32', part.length);
@@ -122,23 +132,23 @@ export class ClipModel {
     return preprocessImage(bytes, this.transform, out);
   }
 
-  /** Computes `count` documents at once, or one by one where the graph takes no more. */
-  async #runs(session: Session, count: number, feeds: (start: number, end: number) => Feeds): Promise<Embedded[]> {
-    const step = fixedBatch(session.inputs) ?? count;
-    const embedded: Embedded[] = [];
-    for (let start = 0; start < count; start += step) {
-      embedded.push(...(await this.#run(session, feeds(start, start + step), step)));
-    }
-    return embedded;
+  #inTurn(session: Session): Run {
+    return (feeds) => {
+      const run = this.#running.then(() => session.run(feeds));
+      this.#running = run.catch(() => {});
+      return run;
+    };
   }
+}
 
-  async #run(session: Session, feeds: Feeds, count: number): Promise<Embedded[]> {
-    const run = this.#running.then(() => session.run(feeds));
-    this.#running = run.catch(() => {});
-    const { data } = await run;
-    const width = data.length / count;
-    return Array.from({ length: count }, (_, row) => data.subarray(row * width, (row + 1) * width));
-  }
+async function loadText(options: SessionOptions, tokenizer: TextTokenizer, trim: boolean): Promise<TextTower> {
+  const session = await createSession(options);
+  if (!trim) return { session, lengths: [tokenizer.contextLength] };
+  const { path, log } = options;
+  // What `auto` came to: the same again, rather than another try.
+  const found = session.providers.find((provider) => provider !== 'cpu') ?? 'cpu';
+  const device = options.device === 'auto' ? found : options.device;
+  return trimText(session, { path, tokenizer, log, open: (model) => createSession({ ...options, device, model }) });
 }
 
 async function loadTokenizer({ tokenizer, contextLength }: ModelSpec): Promise<TextTokenizer> {

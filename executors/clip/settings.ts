@@ -31,6 +31,8 @@ const ClipSettings = z.strictObject({
   traversal_paths: z.string().optional(),
   /** Threads of one session. Default: the CPUs of the container divided by the replicas on the machine. */
   intra_op_num_threads: z.int().min(1).optional(),
+  /** Computes texts no further than their end, where that changes nothing. */
+  trim_text: z.boolean().default(true),
   /** Scale embeddings to length 1. */
   normalize: z.boolean().default(false),
 });

@@ -16,6 +16,8 @@ export interface Calls {
 
 export interface LoadRequest {
   path: string;
+  /** Loaded in place of the file. */
+  model?: Uint8Array | undefined;
   provider: Provider;
   deviceId: number;
   intraOpNumThreads: number;

@@ -4,7 +4,7 @@
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parentPort, type MessagePort } from 'node:worker_threads';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { ClipflowError, toClipflowError } from '../../../src/errors.js';
@@ -23,21 +23,29 @@ let traceFolder = '';
 async function load(options: LoadRequest): Promise<Graph> {
   if (options.trace) traceFolder = mkdtempSync(join(tmpdir(), 'clipflow-trace-'));
   try {
-    session = await InferenceSession.create(options.path, {
+    const settings: InferenceSession.SessionOptions = {
       executionProviders: executionProviders(options.provider, options.deviceId),
       intraOpNumThreads: options.intraOpNumThreads,
       interOpNumThreads: 1,
       // Threads spin while a run lasts, and sleep between runs: by default each run is followed by some 30 ms of a
       // core's time burnt in waiting for the next.
-      extra: { session: { force_spinning_stop: '1' } },
+      extra: { session: { force_spinning_stop: '1', ...(options.model && weightsBeside(options.path)) } },
       ...(options.trace && { enableProfiling: true, profileFilePrefix: join(traceFolder, 'trace') }),
-    });
+    };
+    session = await (options.model
+      ? InferenceSession.create(options.model, settings)
+      : InferenceSession.create(options.path, settings));
   } catch (error) {
     throw loadError(options, error instanceof Error ? error.message.trim() : String(error));
   }
   const output = embeddingOutput(session.outputMetadata.map(describe));
   outputName = output.name;
   return { inputs: session.inputMetadata.map(describe), output };
+}
+
+/** Where a graph that comes as bytes finds weights of its own files (kOrtSessionOptionsModelExternalInitializersFileFolderPath). */
+function weightsBeside(path: string) {
+  return { model_external_initializers_file_folder_path: dirname(path) };
 }
 
 function loadError({ path, provider }: LoadRequest, reason: string): ClipflowError {

@@ -10,6 +10,8 @@ import { BufferPool, type Feeds, type TensorArrays, type TensorData, type Tensor
 export interface SessionOptions {
   /** The ONNX file. */
   path: string;
+  /** Loaded in place of the file; weights beside the file are still found. Its buffer moves to the worker. */
+  model?: Uint8Array<ArrayBuffer> | undefined;
   /** One of DEVICES. */
   device: string;
   /** Which GPU, counted from 0 among those that the process sees. @default 0 */
@@ -69,7 +71,7 @@ export async function createSession(options: SessionOptions): Promise<Session> {
 }
 
 async function open(options: SessionOptions, provider: Provider): Promise<Session> {
-  const { path, deviceId = 0, intraOpNumThreads, sample, onExit } = options;
+  const { path, model, deviceId = 0, intraOpNumThreads, sample, onExit } = options;
   const pool = new BufferPool();
   let lost: ((error: ClipflowError) => void) | undefined; // while it loads, the rejected call tells
   const thread = new SessionThread(
@@ -78,7 +80,8 @@ async function open(options: SessionOptions, provider: Provider): Promise<Sessio
   );
   try {
     const trace = provider !== 'cpu';
-    const graph = await thread.call('load', { path, provider, deviceId, intraOpNumThreads, trace });
+    const request = { path, model, provider, deviceId, intraOpNumThreads, trace };
+    const graph = await thread.call('load', request, model && [model.buffer]);
     const session = new ThreadSession(thread, pool, graph, sample, [provider]);
     if (trace) {
       const feeds = sample(session, 1);

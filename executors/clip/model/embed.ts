@@ -1,0 +1,41 @@
+import { textFeeds } from './feeds.js';
+import { fixedBatch } from './graph.js';
+import type { Session } from './session.js';
+import type { Feeds, TensorData } from './tensor.js';
+
+/** Computes a batch: `session.run`, or that in turn with others. */
+export type Run = (feeds: Feeds) => Promise<TensorData<'float32'>>;
+
+/**
+ * Vectors of `count` documents, computed at once, or one by one where the graph takes no more.
+ * @param feeds those of the documents from `start` up to `end`
+ */
+export async function embedBatch(
+  session: Pick<Session, 'inputs'>,
+  run: Run,
+  count: number,
+  feeds: (start: number, end: number) => Feeds,
+): Promise<Float32Array[]> {
+  const step = fixedBatch(session.inputs) ?? count;
+  const vectors: Float32Array[] = [];
+  for (let start = 0; start < count; start += step) {
+    const { data } = await run(feeds(start, start + step));
+    const width = data.length / step;
+    for (let row = 0; row < step; row++) vectors.push(data.subarray(row * width, (row + 1) * width));
+  }
+  return vectors;
+}
+
+/** Vectors of texts (token ids) that are padded with `padId` to `length`, or to that which the graph fixes. */
+export function embedTexts(
+  session: Session,
+  run: Run,
+  texts: readonly Int32Array[],
+  length: number,
+  padId: number,
+): Promise<Float32Array[]> {
+  const shape = { contextLength: length, padding: 'context' } as const;
+  return embedBatch(session, run, texts.length, (start, end) =>
+    textFeeds(session, texts.slice(start, end), shape, padId),
+  );
+}
