@@ -33,11 +33,11 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
 
   if (!tokens.required && !isLoopback(flow.gateway.host)) log.warn({ event: 'open_to_all', host: flow.gateway.host });
 
-  let draining = false;
-  const context: ProtocolContext = { flow, dispatch, statuses, metrics, tokens, log, draining: () => draining };
+  const drain = new AbortController();
+  const context: ProtocolContext = { flow, dispatch, statuses, metrics, tokens, log, drain: drain.signal };
   const ports = await Promise.all(flow.gateway.listen.map((entry) => openPort(context, entry)));
   const tellServing = (): void => {
-    const serving = !draining && dispatch.notReady().length === 0;
+    const serving = !drain.signal.aborted && dispatch.notReady().length === 0;
     for (const port of ports) port.setServing(serving);
   };
   tellServing();
@@ -50,7 +50,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
   return {
     ready: whenReady(directory, dispatch).then(() => ({ ports: ports.map(({ port }) => port) })),
     drain: async () => {
-      draining = true;
+      drain.abort();
       tellServing();
       await Promise.all(ports.map((port) => port.close()));
       stopMetrics();

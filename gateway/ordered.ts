@@ -36,6 +36,11 @@ export class OrderedAnswers<T> {
     this.#room = undefined;
   }
 
+  /** Requests that are not answered yet. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
   /** Resolves when all is written; rejects with the first failed write. */
   end(): Promise<void> {
     return this.#tail;

@@ -12,7 +12,7 @@ export interface ProtocolContext {
   statuses: ReplicaStatuses;
   metrics: GatewayMetrics;
   tokens: Tokens;
-  /** True once the gateway has been told to stop. */
-  draining: () => boolean;
+  /** Aborts when the gateway has been told to stop. */
+  drain: AbortSignal;
   log: Logger;
 }

@@ -61,9 +61,8 @@ export class ClipModel {
       createSession({ ...common, path: spec.visual, sample: imageSample(spec.image.size) }),
     ]);
     const transform: ImageTransform = { ...spec.image, limits: options.imageLimits };
-    for (const session of [text.session, visual]) {
-      await session.warmUp(fixedBatch(session.inputs) === undefined ? [1, batchSize] : [1]);
-    }
+    await warmUpText(text, batchSize);
+    await visual.warmUp(batchSizes(visual, batchSize));
     log.info({
       event: 'model_loaded',
       model: spec.name,
@@ -78,7 +77,7 @@ export class ClipModel {
   async embedTexts(texts: readonly string[]): Promise<Embedded[]> {
     const { session, lengths } = this.text;
     const ids = texts.map((text) => this.tokenizer.encode(text));
-    const embedded = texts.map((): Embedded => unanswered());
+    const embedded = new Array<Embedded>(texts.length);
     const groups = groupByLength(ids, lengths).map(async ({ length, texts: group }) => {
       const padded = group.map((text) => text.ids);
       const vectors = await embedTexts(session, this.#inTurn(session), padded, length, this.tokenizer.padId);
@@ -149,6 +148,20 @@ async function loadText(options: SessionOptions, tokenizer: TextTokenizer, trim:
   const found = session.providers.find((provider) => provider !== 'cpu') ?? 'cpu';
   const device = options.device === 'auto' ? found : options.device;
   return trimText(session, { path, tokenizer, log, open: (model) => createSession({ ...options, device, model }) });
+}
+
+async function warmUpText({ session, lengths }: TextTower, batchSize: number): Promise<void> {
+  // On a CPU the first run of a shape takes some milliseconds more, and the longest makes it reserve the memory.
+  const warmed = session.providers[0] === 'cpu' ? lengths.slice(-1) : lengths;
+  for (const length of warmed) {
+    const sample = textSample({ contextLength: length, padding: 'context' });
+    for (const size of batchSizes(session, batchSize)) await session.run(sample(session, size));
+  }
+}
+
+/** The smallest and the largest batch that `session` is run with. */
+function batchSizes({ inputs }: Session, batchSize: number): number[] {
+  return fixedBatch(inputs) === undefined ? [1, batchSize] : [1];
 }
 
 async function loadTokenizer({ tokenizer, contextLength }: ModelSpec): Promise<TextTokenizer> {

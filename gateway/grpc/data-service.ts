@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { status as GrpcStatus } from '@grpc/grpc-js';
 import { type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall, type ServiceError } from '@grpc/grpc-js';
 import { decodeDataRequest, encodeDataRequest } from '../../src/document/request.js';
@@ -8,6 +9,9 @@ import type { Caller } from '../auth/tokens.js';
 import { answerDataRequest } from '../data-request.js';
 import { OrderedAnswers } from '../ordered.js';
 import type { ProtocolContext } from '../protocol-context.js';
+
+const DRAIN_IDLE_MS = 1000;
+const DRAIN_LOOK_MS = 100;
 
 type StreamCall = ServerDuplexStream<Buffer, Buffer>;
 type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
@@ -27,11 +31,31 @@ export async function callStream(context: ProtocolContext, call: StreamCall): Pr
     await answers.end();
     call.end();
   };
+  const over = new AbortController();
   try {
-    await Promise.race([serve(), answers.failure]);
+    await Promise.race([serve(), answers.failure, idleWhileDraining(context.drain, answers, over.signal)]);
   } catch (thrown) {
     if (!signal.aborted) call.emit('error', serviceError(toClipflowError(thrown)));
+  } finally {
+    over.abort();
   }
+}
+
+/**
+ * Rejects with UNAVAILABLE once the gateway drains and the caller has sent nothing for a while: a stream that nobody
+ * ends must not hold up the gateway.
+ */
+async function idleWhileDraining(
+  drain: AbortSignal,
+  answers: { readonly underWay: number },
+  over: AbortSignal,
+): Promise<never> {
+  if (!drain.aborted) await once(drain, 'abort', { signal: over });
+  for (let idle = 0; idle < DRAIN_IDLE_MS; idle += DRAIN_LOOK_MS) {
+    if (answers.underWay > 0) idle = 0;
+    await delay(DRAIN_LOOK_MS, undefined, { signal: over });
+  }
+  throw new ClipflowError('UNAVAILABLE', 'the gateway is stopping: open another stream');
 }
 
 /** `JinaSingleDataRequestRPC.process_single_data`: one request, one answer. */

@@ -34,7 +34,7 @@ export async function createHttpApp(context: ProtocolContext, { tls, data }: Htt
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ detail: 'Not Found' }));
   app.setErrorHandler((thrown, request, reply) => sendError(thrown, request, reply, log));
   app.addHook('onSend', async (_request, reply) => {
-    if (context.draining()) void reply.header('connection', 'close');
+    if (context.drain.aborted) void reply.header('connection', 'close');
   });
   // Scopes, so that the check of tokens holds for documents alone.
   if (data) await app.register(async (scope) => addDataRoutes(scope, context));
@@ -45,14 +45,14 @@ export async function createHttpApp(context: ProtocolContext, { tls, data }: Htt
 }
 
 function addOperationRoutes(app: FastifyInstance, context: ProtocolContext): void {
-  const { flow, dispatch, statuses, metrics, tokens, draining } = context;
+  const { flow, dispatch, statuses, metrics, tokens, drain } = context;
   app.get('/', async () => ({}));
   app.get('/dry_run', async () => ({ code: 0, description: '', exception: null }));
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const waitingFor = dispatch.notReady();
-    const ready = waitingFor.length === 0 && !draining();
-    return reply.code(ready ? 200 : 503).send({ ready, draining: draining(), waiting_for: waitingFor });
+    const ready = waitingFor.length === 0 && !drain.aborted;
+    return reply.code(ready ? 200 : 503).send({ ready, draining: drain.aborted, waiting_for: waitingFor });
   });
   app.get('/status', async (request) => {
     tokens.check(request.headers.authorization);

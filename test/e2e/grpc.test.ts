@@ -171,6 +171,11 @@ describe('gRPC', () => {
   test('SIGTERM: streams under way are answered, idle connections closed', async () => {
     const other = await FlowProcess.start();
     const [busy, idle] = [connect(other), connect(other)];
+    // A stream that its caller never ends.
+    const forgotten = openStream(idle);
+    const cut = once(forgotten, 'error') as Promise<[ServiceError]>;
+    forgotten.write(request('forgotten', ['a red circle']));
+    await within(once(forgotten, 'data'), 'the answer to the forgotten stream');
     await unary(idle, 'jina.JinaGatewayDryRunRPC', 'dry_run', {});
     const stream = openStream(busy);
     const answers: Answer[] = [];
@@ -188,6 +193,7 @@ describe('gRPC', () => {
     const code = other.stop();
     await within(ended, 'the stream to end');
     assert.equal(answers.length, 20);
+    assert.equal((await within(cut, 'the forgotten stream to end'))[0].code, 14);
     assert.equal(await code, 0);
     busy.close();
     idle.close();

@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { pino } from 'pino';
+import { z } from 'zod';
+import { createSession, type Session } from '../../../../executors/clip/model/session.js';
+import { textSample } from '../../../../executors/clip/model/feeds.js';
+import { trimText, type TextTower } from '../../../../executors/clip/model/trim/trim-text.js';
+import { embedTexts } from '../../../../executors/clip/model/embed.js';
+import { truncateIds, type TextTokenizer } from '../../../../executors/clip/text/tokenizer.js';
+import { silent } from '../model/support.js';
+
+// From dist/test/unit/clip/trim/ to the source tree.
+const FIXTURES = fileURLToPath(new URL('../../../../../test/unit/clip/trim/fixtures/', import.meta.url));
+
+export const fixture = (name: string) => join(FIXTURES, name);
+
+/** Token ids, and what torch computes for them with causal.onnx' weights: see make.py. */
+export const torch = z
+  .object({ ids: z.array(z.array(z.number())), vectors: z.array(z.array(z.number())) })
+  .parse(JSON.parse(await readFile(fixture('expected.json'), 'utf8')));
+
+export const CONTEXT = 77;
+const [START, END] = [98, 99];
+
+/** A word of the text is its length's token; for the vocabulary of make.py. */
+export const wordLengths: TextTokenizer = {
+  contextLength: CONTEXT,
+  padId: 0,
+  encode: (text) =>
+    truncateIds([START, ...text.split(' ').filter(Boolean).map((word) => word.length % START || 1), END], CONTEXT),
+};
+
+/** A session for texts of up to 77 tokens, closed when the test ends. */
+export async function openText(t: TestContext, path: string, model?: Uint8Array<ArrayBuffer>): Promise<Session> {
+  const sample = textSample({ contextLength: CONTEXT, padding: 'context' });
+  const session = await createSession({ path, model, device: 'cpu', intraOpNumThreads: 2, sample, log: silent });
+  t.after(() => session.close());
+  return session;
+}
+
+export const vectorsOf = (session: Session, texts: readonly Int32Array[], length: number) =>
+  embedTexts(session, (feeds) => session.run(feeds), texts, length, 0);
+
+/** Trims the graph of a file, and says what was logged. */
+export async function trim(
+  t: TestContext,
+  path: string,
+  tokenizer = wordLengths,
+): Promise<TextTower & { bare: Session; logged: Record<string, unknown>[] }> {
+  const logged: Record<string, unknown>[] = [];
+  const log = pino({ base: null, timestamp: false }, { write: (line) => logged.push(JSON.parse(line)) });
+  const bare = await openText(t, path);
+  const tower = await trimText(bare, { path, tokenizer, log, open: (model) => openText(t, path, model) });
+  return { ...tower, bare, logged };
+}
+
+export function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  const dot = Array.from(a).reduce((sum, value, i) => sum + value * (b[i] ?? Number.NaN), 0);
+  return dot / (Math.hypot(...Array.from(a)) * Math.hypot(...Array.from(b)));
+}
