@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { EXIT_CONFIG, isStartError, toClipflowError } from '../errors.js';
 import type { Logger } from '../telemetry/log.js';
 
@@ -18,8 +19,8 @@ export interface Running {
   drain(): Promise<void>;
 }
 
-/** Grace that is left when the supervisor is gone: nobody waits for the answers any more. */
-const ORPHAN_GRACE_MS = 5000;
+/** Grace that is left when the supervisor is gone or the start failed: nobody waits for answers. */
+const ABANDONED_GRACE_MS = 5000;
 
 /**
  * Runs one part of a flow as this process: reports readiness to the supervisor, if there is one; drains on SIGTERM, and
@@ -47,8 +48,12 @@ export async function runAsProcess(start: () => Promise<Running>, graceMs: numbe
   process.on('SIGINT', () => {
     if (!supervised) void end('SIGINT', graceMs);
   });
-  if (supervised)
-    process.on('disconnect', () => void end('the supervisor is gone', Math.min(graceMs, ORPHAN_GRACE_MS)));
+  if (supervised) {
+    const orphaned = (): void => void end('the supervisor is gone', Math.min(graceMs, ABANDONED_GRACE_MS));
+    process.on('disconnect', orphaned);
+    // It may have gone while this process was loading: that event is missed.
+    if (!process.connected) orphaned();
+  }
 
   try {
     running = await start();
@@ -56,12 +61,11 @@ export async function runAsProcess(start: () => Promise<Running>, graceMs: numbe
     if (process.connected) process.send?.(message);
   } catch (thrown) {
     const error = toClipflowError(thrown);
-    log.fatal({
-      event: 'start_failed',
-      code: error.code,
-      reason: error.message,
-      ...(isStartError(error) ? {} : { err: thrown }),
-    });
-    process.exit(isStartError(error) ? EXIT_CONFIG : 1);
+    const startError = isStartError(error);
+    const details = startError ? {} : { err: thrown };
+    log.fatal({ event: 'start_failed', code: error.code, reason: error.message, ...details });
+    // What has been started by now, the parts of a flow above all, is ended in good order.
+    await Promise.race([running?.drain(), delay(ABANDONED_GRACE_MS)]);
+    process.exit(startError ? EXIT_CONFIG : 1);
   }
 }

@@ -106,7 +106,10 @@ describe('clipflow serve', () => {
     ];
     for (const [text, reason, args] of cases) {
       const flow = FlowProcess.launch({ text: `jtype: Flow\n${text}\n`, ...(args ? { args } : {}) });
+      // The output ends when the last process that inherited it has ended: none is left behind.
+      const outputEnded = once(flow.child, 'close');
       assert.equal(await flow.exited(), 78, flow.stderr);
+      await within(outputEnded, 'every process of the flow to end');
       assert.match(flow.stderr, reason);
     }
     taken.close();
