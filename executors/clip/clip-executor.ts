@@ -30,13 +30,15 @@ export class ClipExecutor extends Executor {
   }
 
   override async setup(): Promise<void> {
-    const { name, model_path, models, device, minibatch_size, num_worker_preprocess, trim_text } = this.#settings;
+    const { name, model_path, models, device, dtype, minibatch_size, num_worker_preprocess, trim_text } =
+      this.#settings;
     const { limits, uriPolicy, replicasOnMachine, models: folder, log, die } = this.context;
     const loadUri = createUriLoader({ ...uriPolicy, maxBytes: limits.uriBytes, timeoutMs: limits.uriTimeoutMs });
     for (const wanted of models ?? [{ name, model_path }]) {
       const model = await ClipModel.load({
         folder: wanted.model_path ?? (await locateModel(wanted.name, { models: folder, log })),
         device,
+        dtype,
         intraOpNumThreads: this.#settings.intra_op_num_threads ?? threadsPerReplica(replicasOnMachine),
         batchSize: minibatch_size,
         decoders: num_worker_preprocess,

@@ -6,7 +6,7 @@ import { preprocessImage, type ImageTransform } from './image/preprocess.js';
 import { preprocessTensor } from './image/tensor.js';
 import { embedBatch, embedTexts, type Run } from './model/embed.js';
 import { imageFeeds, imageSample, textSample } from './model/feeds.js';
-import { readModelFolder, type ModelSpec } from './model/folder.js';
+import { readModelFolder, type Dtype, type ModelSpec } from './model/folder.js';
 import { fixedBatch } from './model/graph.js';
 import { createSession, type Session, type SessionOptions } from './model/session.js';
 import { groupByLength } from './model/trim/lengths.js';
@@ -18,6 +18,8 @@ import type { TextTokenizer } from './text/tokenizer.js';
 export interface ClipModelOptions {
   /** Model folder in one of the layouts that `readModelFolder` knows. */
   folder: string;
+  /** @default fp32 */
+  dtype?: Dtype;
   device: string;
   intraOpNumThreads: number;
   /** Batches are at most this large: what the sessions are warmed up with. */
@@ -53,7 +55,7 @@ export class ClipModel {
   /** @throws INVALID_MODEL or DEVICE_UNAVAILABLE; resolves when every batch that comes will be quick */
   static async load(options: ClipModelOptions): Promise<ClipModel> {
     const { folder, device, intraOpNumThreads, log, die, batchSize } = options;
-    const spec = await readModelFolder(folder);
+    const spec = await readModelFolder(folder, options.dtype);
     const common = { device, intraOpNumThreads, log, onExit: die };
     const tokenizer = await loadTokenizer(spec);
     const [text, visual] = await Promise.all([

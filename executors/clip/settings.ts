@@ -21,7 +21,12 @@ const ClipSettings = z.strictObject({
     .nullable()
     .default('auto')
     .transform((device) => device ?? 'auto'),
-  dtype: z.enum(['fp32', 'fp16']).nullable().optional(),
+  /** `fp16`: the graphs of the folder that are exported in half precision (`*_fp16.onnx`). */
+  dtype: z
+    .enum(['fp32', 'fp16'])
+    .nullable()
+    .default('fp32')
+    .transform((dtype) => dtype ?? 'fp32'),
   /** Documents that the session computes at once. */
   minibatch_size: z.int().min(1).max(1024).default(32),
   /** Images that are decoded at once. */

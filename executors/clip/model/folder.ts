@@ -11,6 +11,9 @@ const LAYOUTS = [
   { layout: 'hugging-face', textual: 'onnx/text_model.onnx', visual: 'onnx/vision_model.onnx', read: readHuggingFace },
 ] as const;
 
+/** Precision of the graphs' weights. */
+export type Dtype = 'fp32' | 'fp16';
+
 /** A model folder: where its files are, and how texts and images are prepared for it. */
 export interface ModelSpec extends FolderSettings {
   /** From config.json, else the folder's. */
@@ -29,11 +32,12 @@ export interface ModelSpec extends FolderSettings {
  * Reads a folder in one of the layouts that models are published in: CLIP-as-service's (textual.onnx, visual.onnx),
  * Immich's (textual/model.onnx, visual/model.onnx) and Hugging Face's (onnx/text_model.onnx, onnx/vision_model.onnx).
  * Of the graphs only the declarations are read.
+ * @param dtype `fp16` takes the graphs that are exported in half precision: `textual_fp16.onnx` beside `textual.onnx`
  * @throws ClipflowError INVALID_MODEL naming the file that is missing or wrong.
  */
-export async function readModelFolder(path: string): Promise<ModelSpec> {
+export async function readModelFolder(path: string, dtype: Dtype = 'fp32'): Promise<ModelSpec> {
   const folder = resolve(path);
-  const { layout, textual, visual, read } = await detectLayout(folder);
+  const { layout, textual, visual, read } = await detectLayout(folder, dtype);
   const settings = await read(folder);
   const text = textInputs(await readGraphInputs(textual));
   const image = imageInputs(await readGraphInputs(visual));
@@ -48,8 +52,13 @@ export async function readModelFolder(path: string): Promise<ModelSpec> {
   };
 }
 
-async function detectLayout(folder: string) {
-  for (const { textual, visual, ...layout } of LAYOUTS) {
+async function detectLayout(folder: string, dtype: Dtype) {
+  const files = LAYOUTS.map(({ textual, visual, ...rest }) => ({
+    ...rest,
+    textual: withDtype(textual, dtype),
+    visual: withDtype(visual, dtype),
+  }));
+  for (const { textual, visual, ...layout } of files) {
     const [text, image] = [await findFile(folder, [textual]), await findFile(folder, [visual])];
     if (text !== undefined && image !== undefined) return { ...layout, textual: text, visual: image };
     if (text === undefined && image === undefined) continue;
@@ -59,11 +68,15 @@ async function detectLayout(folder: string) {
       `The model folder ${folder} has ${found} but lacks ${missing} (layout ${layout.layout}); add it.`,
     );
   }
-  const layouts = LAYOUTS.map(({ layout, textual, visual }) => `${textual} and ${visual} (${layout})`);
+  const layouts = files.map(({ layout, textual, visual }) => `${textual} and ${visual} (${layout})`);
   throw new ClipflowError(
     'INVALID_MODEL',
     `There is no model in the folder ${folder}; expected ${layouts.join(', or ')}.`,
   );
+}
+
+function withDtype(file: string, dtype: Dtype): string {
+  return dtype === 'fp16' ? file.replace(/\.onnx$/, '_fp16.onnx') : file;
 }
 
 /** A number that both the settings and the graph may give. */

@@ -52,6 +52,15 @@ const huggingFace = {
 const image = { size: 64, mean, std, resize: 'shorter' as const, interpolation: 'bicubic' as const };
 
 describe('readModelFolder', () => {
+  test('fp16 takes the graphs in half precision, and says so where there are none', async (t) => {
+    const half = { 'onnx/text_model_fp16.onnx': textual, 'onnx/vision_model_fp16.onnx': visual };
+    const folder = await makeFolder(t, { ...huggingFace, ...half });
+    const spec = await readModelFolder(folder, 'fp16');
+    assert.equal(basename(spec.visual), 'vision_model_fp16.onnx');
+    assert.equal(basename((await readModelFolder(folder)).visual), 'vision_model.onnx');
+    await assert.rejects(readModelFolder(tinyClip, 'fp16'), { code: 'INVALID_MODEL', message: /textual_fp16\.onnx/ });
+  });
+
   const layouts = { 'open-clip': openClip, 'hugging-face': huggingFace };
   for (const [layout, files] of Object.entries({ 'clip-as-service': undefined, ...layouts })) {
     test(`${layout}: the reference's embeddings come out`, async (t) => {
