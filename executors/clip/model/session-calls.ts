@@ -17,7 +17,7 @@ export interface Calls {
 export interface LoadRequest {
   path: string;
   /** Loaded in place of the file. */
-  model?: Uint8Array | undefined;
+  model?: Uint8Array<ArrayBuffer> | undefined;
   provider: Provider;
   deviceId: number;
   intraOpNumThreads: number;

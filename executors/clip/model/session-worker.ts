@@ -9,6 +9,7 @@ import { parentPort, type MessagePort } from 'node:worker_threads';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { ClipflowError, toClipflowError } from '../../../src/errors.js';
 import { activeProviders, deviceUnavailable, executionProviders, type Provider } from './device.js';
+import { discard } from './discard.js';
 import { decodeFloat16 } from './float16.js';
 import { embeddingOutput, type GraphValue } from './graph.js';
 import type { Answer, Graph, LoadRequest, Request, Result } from './session-calls.js';
@@ -37,13 +38,15 @@ async function load(options: LoadRequest): Promise<Graph> {
       : InferenceSession.create(options.path, settings));
   } catch (error) {
     throw loadError(options, error instanceof Error ? error.message.trim() : String(error));
+  } finally {
+    if (options.model) discard(options.model.buffer);
   }
   const output = embeddingOutput(session.outputMetadata.map(describe));
   outputName = output.name;
   return { inputs: session.inputMetadata.map(describe), output };
 }
 
-/** Where a graph that comes as bytes finds weights of its own files (kOrtSessionOptionsModelExternalInitializersFileFolderPath). */
+/** Where a graph that comes as bytes finds weights in files (onnxruntime_session_options_config_keys.h). */
 function weightsBeside(path: string) {
   return { model_external_initializers_file_folder_path: dirname(path) };
 }

@@ -1,55 +1,60 @@
 import type { TextTokenizer } from '../../text/tokenizer.js';
 import { embedTexts } from '../embed.js';
 import type { Session } from '../session.js';
-import { groupByLength } from './lengths.js';
 
 /** From this cosine on two vectors count as the same. Rounding alone moves one of float32 by some 1e-7. */
 const SAME = 0.9999;
 
-/** Texts whose padding is replaced: three are enough, as each position behind the end of the shortest is. */
-const REFILLED = 3;
-
+/** Some twenty words, so at least as many tokens. */
 const WORDS = 'two small brown dogs play with an old red ball in the wet grass behind a house while some man looks on ';
+
+/** Texts that are padded to one of the lengths: the shortest and the longest there are. */
+interface Probe {
+  length: number;
+  texts: Int32Array[];
+  /** What the graph as it was published gives, at the context length. */
+  vectors: Float32Array[];
+}
 
 /** Texts of known vectors, to tell whether a text tower can do without the padding. */
 export class Probes {
   private constructor(
-    private readonly texts: readonly Int32Array[],
-    private readonly vectors: readonly Float32Array[],
-    private readonly lengths: readonly number[],
-    private readonly padId: number,
+    private readonly probes: readonly Probe[],
+    private readonly tokenizer: TextTokenizer,
   ) {}
 
   /**
-   * The shortest text there is, and for each of the lengths the shortest and the longest text that is padded to it.
-   * @param bare the graph as it was published, which gives the vectors
+   * @param bare the graph as it was published
+   * @param lengths rising; the last is the context length
    */
   static async of(bare: Session, tokenizer: TextTokenizer, lengths: readonly number[]): Promise<Probes> {
     const { contextLength, padId } = tokenizer;
-    const ids = tokenizer.encode(WORDS.repeat(contextLength));
-    const texts = lengths
-      .flatMap((length, index) => [index === 0 ? 2 : (lengths[index - 1] ?? 0) + 1, length])
-      .map((size) => Int32Array.of(...ids.subarray(0, size - 1), ...ids.subarray(-1)));
-    return new Probes(texts, await embed(bare, texts, contextLength, padId), lengths, padId);
+    const ids = tokenizer.encode(WORDS.repeat(Math.ceil(contextLength / 20)));
+    const text = (size: number) => Int32Array.of(...ids.subarray(0, size - 1), ...ids.subarray(-1));
+    const probes: Probe[] = [];
+    for (const [index, length] of lengths.entries()) {
+      const shortest = (lengths[index - 1] ?? 1) + 1; // two tokens: start and end
+      const texts = [text(shortest), text(length)];
+      probes.push({ length, texts, vectors: await embed(bare, texts, contextLength, padId) });
+    }
+    return new Probes(probes, tokenizer);
   }
 
   /** Why the vectors need the padding that the graph was trained with; undefined if they don't. */
   async faultOfPadding(bare: Session): Promise<string | undefined> {
-    const contextLength = this.lengths.at(-1) ?? 0;
+    const [shortest] = this.probes;
+    if (shortest === undefined) return undefined;
+    const { contextLength, padId } = this.tokenizer;
     // A word, as some graphs would take a second end for the end.
-    const word = this.texts.at(-1)?.[1] ?? this.padId;
-    const vectors = await embed(bare, this.texts.slice(0, REFILLED), contextLength, word);
-    const cosine = leastCosine(vectors, this.vectors);
+    const word = this.tokenizer.encode(WORDS)[1] ?? padId;
+    const cosine = leastCosine(await embed(bare, shortest.texts, contextLength, word), shortest.vectors);
     return isSame(cosine) ? undefined : `its vectors depend on the padding (cosine ${cosine})`;
   }
 
-  /** Why the texts cannot be padded to the shorter lengths; undefined if they can. */
+  /** Why texts cannot be padded to the shorter lengths; undefined if they can. */
   async faultOfLengths(session: Session): Promise<string | undefined> {
-    for (const { length, texts } of groupByLength(this.texts, this.lengths)) {
-      const ids = texts.map((text) => text.ids);
-      const wanted = texts.map(({ row }) => this.vectors[row] ?? new Float32Array());
-      const vectors = await embed(session, ids, length, this.padId);
-      const cosine = leastCosine(vectors, wanted);
+    for (const { length, texts, vectors } of this.probes) {
+      const cosine = leastCosine(await embed(session, texts, length, this.tokenizer.padId), vectors);
       if (!isSame(cosine)) return `at ${length} tokens its vectors differ (cosine ${cosine})`;
     }
     return undefined;

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { toClipflowError } from '../../../../src/errors.js';
 import type { TextTokenizer } from '../../text/tokenizer.js';
+import { discard } from '../discard.js';
 import { textInputs } from '../graph.js';
 import type { Session } from '../session.js';
 import { withDynamicLength, type Rewritten } from './dynamic-length.js';
@@ -56,7 +57,10 @@ export async function trimText(bare: Session, { path, tokenizer, open, log }: Tr
 
 async function rewrite(path: string, input: FixedLength): Promise<Rewritten> {
   try {
-    return withDynamicLength(await readFile(path), input);
+    const file = await readFile(path);
+    const rewritten = withDynamicLength(file, input);
+    discard(file.buffer);
+    return rewritten;
   } catch (error) {
     return { reason: toClipflowError(error).message }; // more than the 2 GiB that Node reads at once
   }

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { withDynamicLength } from '../../../../executors/clip/model/trim/dynamic-length.js';
-import { fixture as modelFixture, tinyClip } from '../model/support.js';
+import { fixture as modelFixture, tinyClip, vitB32 } from '../model/support.js';
 import { cosine, fixture, openText, torch, vectorsOf } from './support.js';
 
 const INPUT = { name: 'input_ids', length: 77 };
+// OpenAI CLIP's.
+const [START, END] = [49406, 49407];
 const causal = await readFile(fixture('causal.onnx'));
 
 function rewritten(model: Uint8Array): Uint8Array<ArrayBuffer> {
@@ -45,6 +47,21 @@ describe("torch's export of a causal text tower", () => {
     vectors.forEach((vector, row) => assert.ok(cosine(vector, wanted[row] ?? []) > 0.999999));
   });
 });
+
+for (const folder of [tinyClip, vitB32]) {
+  test(`${basename(folder)} gives the vectors of the untouched graph`, async (t) => {
+    const path = join(folder, 'textual.onnx');
+    const [bare, session] = [await openText(t, path), await openText(t, path, rewritten(await readFile(path)))];
+    const text = (size: number) =>
+      Int32Array.of(START, ...Array.from({ length: size - 2 }, (_, i) => 320 + 97 * size + 31 * i), END);
+    for (const [size, length] of Object.entries({ 2: 8, 14: 16, 33: 48 })) {
+      const texts = [text(Number(size)), text(length)];
+      const [wanted, vectors] = [await vectorsOf(bare, texts, 77), await vectorsOf(session, texts, length)];
+      vectors.forEach((vector, row) => assert.ok(cosine(vector, wanted[row] ?? []) > 0.99999));
+      assert.ok(cosine(vectors[0] ?? [], vectors[1] ?? []) < 0.9999, 'texts must differ for this to say anything');
+    }
+  });
+}
 
 test('weights are not touched', async () => {
   const model = await readFile(join(tinyClip, 'textual.onnx'));

@@ -24,12 +24,25 @@ export const torch = z
 export const CONTEXT = 77;
 const [START, END] = [98, 99];
 
-/** A word of the text is its length's token; for the vocabulary of make.py. */
+type LogLine = z.output<typeof logLine>;
+const logLine = z.object({ event: z.string(), buckets: z.array(z.number()).optional(), reason: z.string().optional() });
+
+/** A word is the token of its length: for the vocabulary of make.py. */
 export const wordLengths: TextTokenizer = {
   contextLength: CONTEXT,
   padId: 0,
   encode: (text) =>
-    truncateIds([START, ...text.split(' ').filter(Boolean).map((word) => word.length % START || 1), END], CONTEXT),
+    truncateIds(
+      [
+        START,
+        ...text
+          .split(' ')
+          .filter(Boolean)
+          .map((word) => word.length % START || 1),
+        END,
+      ],
+      CONTEXT,
+    ),
 };
 
 /** A session for texts of up to 77 tokens, closed when the test ends. */
@@ -43,16 +56,23 @@ export async function openText(t: TestContext, path: string, model?: Uint8Array<
 export const vectorsOf = (session: Session, texts: readonly Int32Array[], length: number) =>
   embedTexts(session, (feeds) => session.run(feeds), texts, length, 0);
 
-/** Trims the graph of a file, and says what was logged. */
+/**
+ * Trims the graph of a file, and says what was logged.
+ * @param change what becomes of the rewritten graph before it is loaded
+ */
 export async function trim(
   t: TestContext,
   path: string,
-  tokenizer = wordLengths,
-): Promise<TextTower & { bare: Session; logged: Record<string, unknown>[] }> {
-  const logged: Record<string, unknown>[] = [];
-  const log = pino({ base: null, timestamp: false }, { write: (line) => logged.push(JSON.parse(line)) });
+  change: (model: Buffer) => void = () => {},
+): Promise<TextTower & { bare: Session; logged: LogLine[] }> {
+  const logged: LogLine[] = [];
+  const log = pino({ base: null, timestamp: false }, { write: (line) => logged.push(logLine.parse(JSON.parse(line))) });
   const bare = await openText(t, path);
-  const tower = await trimText(bare, { path, tokenizer, log, open: (model) => openText(t, path, model) });
+  const open = (model?: Uint8Array<ArrayBuffer>) => {
+    if (model) change(Buffer.from(model.buffer));
+    return openText(t, path, model);
+  };
+  const tower = await trimText(bare, { path, tokenizer: wordLengths, log, open });
   return { ...tower, bare, logged };
 }
 
