@@ -2,11 +2,16 @@ import type { DataRequest } from '../src/document/request.js';
 import { ClipflowError, toClipflowError } from '../src/errors.js';
 import type { Caller } from './auth/tokens.js';
 import { failureAnswer, protocolAnswer, type ProtocolAnswer } from './answer.js';
+import type { Priority } from './dispatch/item.js';
 import type { ProtocolContext } from './protocol-context.js';
 
 export interface AnswerOptions {
   protocol: 'grpc' | 'http' | 'websocket';
   caller: Caller;
+  /** The connection: callers have equal shares by token, or by connection where there are no tokens. */
+  peer: string;
+  /** @default interactive */
+  priority?: Priority;
   signal: AbortSignal;
   timeoutMs?: number | undefined;
   /** Wait for room in the queue instead of being refused: for streams, which are slowed down by it. */
@@ -15,9 +20,9 @@ export interface AnswerOptions {
 
 /** Sends a request of CLIP-as-service's protocol through the flow. Never rejects: what failed is in the answer. */
 export async function answerDataRequest(
-  { dispatch, metrics, log }: ProtocolContext,
+  { dispatch, metrics, tokens, log }: ProtocolContext,
   request: DataRequest,
-  { protocol, caller, ...options }: AnswerOptions,
+  { protocol, caller, peer, ...options }: AnswerOptions,
 ): Promise<ProtocolAnswer> {
   const started = performance.now();
   const { execEndpoint: endpoint, targetExecutor } = request.header;
@@ -27,10 +32,9 @@ export async function answerDataRequest(
   caller.documents += docs.length;
   try {
     checkQuota(caller, docs.length);
-    const answer = protocolAnswer(
-      request,
-      await dispatch.post({ endpoint, parameters, docs, targetExecutor, ...options }),
-    );
+    const share = tokens.required ? caller.name : peer;
+    const posted = { endpoint, parameters, docs, targetExecutor, caller: share, ...options };
+    const answer = protocolAnswer(request, await dispatch.post(posted));
     done(answer.failure?.code ?? (answer.response.header.status ? 'PARTIAL' : 'OK'));
     return answer;
   } catch (thrown) {

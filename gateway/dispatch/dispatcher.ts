@@ -2,7 +2,7 @@ import { decodeOutcomes, encodeCall, type Outcome } from '../../src/call.js';
 import { toClipflowError, type ClipflowError, type ErrorData } from '../../src/errors.js';
 import type { JsonObject } from '../../src/json.js';
 import type { Replica } from '../../src/transport/transport.js';
-import { Item, type Batch, type LaneSpec } from './item.js';
+import { Item, type Batch, type LaneSpec, type Priority, type Share } from './item.js';
 import { Lanes } from './lanes.js';
 
 /** A document as a protocol hands it over. */
@@ -14,6 +14,10 @@ export interface Work {
 export interface SubmitOptions {
   endpoint: string;
   parameters: JsonObject;
+  /** Callers have equal shares; one who is not named shares with all who are not. */
+  caller?: string | undefined;
+  /** @default interactive */
+  priority?: Priority | undefined;
   /** Takes the documents that still wait out of the queue and gives up those that are computed. */
   signal?: AbortSignal | undefined;
   /** Milliseconds from now until the documents are answered with DEADLINE_EXCEEDED. */
@@ -90,12 +94,14 @@ export class Dispatcher {
         const outcomes = new Array<Outcome>(work.length);
         let open = work.length;
         const parameters = JSON.stringify(options.parameters);
+        const { caller = '', priority = 'interactive' } = options;
+        const share: Share = { caller, priority };
         const specs = new Map<string, LaneSpec>();
         const items = work.map(({ doc, kind }, index) => {
           const key = `${options.endpoint}\n${kind}\n${parameters}`;
           const spec = specs.get(key) ?? { endpoint: options.endpoint, kind, parameters: options.parameters };
           specs.set(key, spec);
-          const item = new Item(doc, spec, (outcome) => {
+          const item = new Item(doc, spec, share, (outcome) => {
             outcomes[index] = outcome;
             if (--open === 0) resolve(outcomes);
           });

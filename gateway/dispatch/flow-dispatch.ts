@@ -12,6 +12,7 @@ import type { Directory, Replica } from '../../src/transport/transport.js';
 import type { GatewayMetrics } from '../metrics.js';
 import { Budget } from './budget.js';
 import { Dispatcher, type Work } from './dispatcher.js';
+import type { Priority } from './item.js';
 import { reduceDocuments } from './reduce.js';
 
 /** What every protocol hands over. */
@@ -24,6 +25,10 @@ export interface FlowRequest {
   targetExecutor?: string | undefined;
   signal?: AbortSignal | undefined;
   timeoutMs?: number | undefined;
+  /** Whose share of the replicas it takes. */
+  caller?: string | undefined;
+  /** @default interactive */
+  priority?: Priority | undefined;
   /** Wait for room in the queue instead of failing with OVERLOADED. */
   patient?: boolean | undefined;
 }
@@ -170,10 +175,17 @@ export class FlowDispatch {
   }
 
   async #submit(executor: ExecutorConfig, work: Work[], request: RunningRequest): Promise<NodeOutput> {
-    const { endpoint, parameters, signal, deadline } = request;
+    const { endpoint, parameters, caller, priority, signal, deadline } = request;
     const left = deadline === undefined ? Infinity : Math.max(0, deadline - performance.now());
     const timeoutMs = Math.min(left, executor.timeoutSendMs ?? Infinity);
-    const options = { endpoint, parameters, signal, ...(Number.isFinite(timeoutMs) ? { timeoutMs } : {}) };
+    const options = {
+      endpoint,
+      parameters,
+      caller,
+      priority,
+      signal,
+      ...(Number.isFinite(timeoutMs) ? { timeoutMs } : {}),
+    };
     const shards = this.#dispatchers.get(executor.name) ?? [];
     const asked = pollingOf(executor, endpoint) === 'ALL' ? shards : this.#anyOf(shards);
     return join(await Promise.all(asked.map((shard) => shard.submit(work, options))));

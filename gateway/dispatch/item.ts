@@ -9,6 +9,16 @@ export interface LaneSpec {
   parameters: JsonObject;
 }
 
+/** Bulk work takes the room that interactive work leaves. */
+export type Priority = 'interactive' | 'bulk';
+
+/** For whom a document is computed. */
+export interface Share {
+  /** Callers have equal shares of the replicas: a token's name, or a connection. */
+  caller: string;
+  priority: Priority;
+}
+
 /** One document that waits or is being computed. Settled exactly once. */
 export class Item {
   #settle: ((outcome: Outcome) => void) | undefined;
@@ -18,9 +28,18 @@ export class Item {
   constructor(
     readonly doc: Uint8Array,
     readonly lane: LaneSpec,
+    private readonly share: Share,
     settle: (outcome: Outcome) => void,
   ) {
     this.#settle = settle;
+  }
+
+  get caller(): string {
+    return this.share.caller;
+  }
+
+  get priority(): Priority {
+    return this.share.priority;
   }
 
   /** Answered, cancelled or expired: nothing that comes later for it counts. */

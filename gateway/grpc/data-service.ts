@@ -6,6 +6,7 @@ import { decodeDataRequest, encodeDataRequest } from '../../src/document/request
 import { ClipflowError, ERRORS, toClipflowError } from '../../src/errors.js';
 import type { ProtocolAnswer } from '../answer.js';
 import type { Caller } from '../auth/tokens.js';
+import { callSettings } from '../call-settings.js';
 import { answerDataRequest } from '../data-request.js';
 import { OrderedAnswers } from '../ordered.js';
 import type { ProtocolContext } from '../protocol-context.js';
@@ -74,10 +75,13 @@ async function answer(
   bytes: Buffer,
   signal: AbortSignal,
 ): Promise<ProtocolAnswer> {
-  const timeoutMs = Number(call.getDeadline()) - Date.now();
+  const { timeoutMs: wished = Infinity, priority } = callSettings((name) => call.metadata.get(name)[0]?.toString());
+  const timeoutMs = Math.min(wished, Number(call.getDeadline()) - Date.now());
   return answerDataRequest(context, decodeDataRequest(bytes), {
     protocol: 'grpc',
     caller,
+    peer: call.getPeer(),
+    priority,
     signal,
     patient: true,
     ...(Number.isFinite(timeoutMs) ? { timeoutMs } : {}),

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 
 import { requestFromJson, responseToJson } from '../../src/document/request-json.js';
 import { httpStatusOf, retryAfter } from '../answer.js';
 import type { Caller } from '../auth/tokens.js';
+import { callSettings } from '../call-settings.js';
 import { answerDataRequest } from '../data-request.js';
 import type { ProtocolContext } from '../protocol-context.js';
 
@@ -73,6 +74,8 @@ async function post(
   const { response, failure } = await answerDataRequest(context, request, {
     protocol: 'http',
     caller,
+    peer: `${http.socket.remoteAddress}:${http.socket.remotePort}`,
+    ...callSettings((name) => http.headers[name]?.toString()),
     signal: hangUpSignal(reply),
   });
   if (failure) {

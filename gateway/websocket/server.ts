@@ -40,7 +40,12 @@ export class WebSocketProtocol {
       }
       this.#server.handleUpgrade(request, socket, head, (webSocket) => {
         if (path === '/')
-          serveSocket(this.context, caller, webSocket, webSocket.protocol === 'bytes' ? BYTES : JSON_TEXT);
+          serveSocket(
+            this.context,
+            { caller, peer: peerOf(request) },
+            webSocket,
+            webSocket.protocol === 'bytes' ? BYTES : JSON_TEXT,
+          );
         else answerDryRun(this.context, webSocket);
       });
     });
@@ -60,6 +65,10 @@ export class WebSocketProtocol {
     await Promise.all(sockets.map((socket) => closed(socket)));
     this.#server.close();
   }
+}
+
+function peerOf({ socket }: IncomingMessage): string {
+  return `${socket.remoteAddress}:${socket.remotePort}`;
 }
 
 function refuse(socket: Duplex, status: string): void {

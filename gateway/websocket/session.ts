@@ -1,8 +1,7 @@
 import type { RawData, WebSocket } from 'ws';
 import { ClipflowError, ERRORS, toClipflowError } from '../../src/errors.js';
 import type { ProtocolAnswer } from '../answer.js';
-import type { Caller } from '../auth/tokens.js';
-import { answerDataRequest } from '../data-request.js';
+import { answerDataRequest, type AnswerOptions } from '../data-request.js';
 import { OrderedAnswers } from '../ordered.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import type { SocketCodec } from './codec.js';
@@ -26,7 +25,12 @@ export const DRAIN = 'clipflow:drain';
  * One connection: requests are answered in their order; after the caller's end marker and the last answer the server
  * closes, because clip-client waits for that.
  */
-export function serveSocket(context: ProtocolContext, caller: Caller, socket: WebSocket, codec: SocketCodec): void {
+export function serveSocket(
+  context: ProtocolContext,
+  from: Pick<AnswerOptions, 'caller' | 'peer'>,
+  socket: WebSocket,
+  codec: SocketCodec,
+): void {
   const gone = new AbortController();
   let anyFailed = false;
   const answers = new OrderedAnswers(context.flow.gateway.prefetch, async (answer: ProtocolAnswer) => {
@@ -58,7 +62,7 @@ export function serveSocket(context: ProtocolContext, caller: Caller, socket: We
     if (!request) return finish();
     socket.pause();
     await answers.push(
-      answerDataRequest(context, request, { protocol: 'websocket', caller, signal: gone.signal, patient: true }),
+      answerDataRequest(context, request, { protocol: 'websocket', ...from, signal: gone.signal, patient: true }),
     );
     socket.resume();
   };

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { Dispatcher } from '../../../gateway/dispatch/dispatcher.js';
+import type { Priority } from '../../../gateway/dispatch/item.js';
 import { dispatcherWith, ENCODE, joined, kill, shown, work } from './dispatch-support.js';
 import { settled } from './fake-replica.js';
 
@@ -175,5 +177,58 @@ describe('a caller that goes away', () => {
     const answer = dispatcher.submit(work('a b'), { ...ENCODE, signal: AbortSignal.abort() });
     assert.deepEqual(shown(await answer), ['CANCELLED', 'CANCELLED']);
     assert.equal(replica.held.length, 0);
+  });
+});
+
+describe('callers and priorities', () => {
+  /** What each batch holds, in the order in which a replica with room for `size` gets them. */
+  async function batches(size: number, submit: (dispatcher: Dispatcher) => void): Promise<string[]> {
+    const { dispatcher } = dispatcherWith();
+    const replica = joined(dispatcher, { credit: 1, batchSize: size });
+    void dispatcher.submit(work('busy'), ENCODE);
+    submit(dispatcher);
+    const seen: string[] = [];
+    for (replica.at(0).answer(); await settled(), replica.held.length > 0; replica.at(0).answer()) {
+      seen.push(replica.at(0).labels.join(' '));
+    }
+    return seen;
+  }
+  const from = (caller: string, priority: Priority = 'interactive') => ({ ...ENCODE, caller, priority });
+
+  test('callers take turns within a batch, however much one of them sends', async () => {
+    const seen = await batches(4, (dispatcher) => {
+      void dispatcher.submit(work('a1 a2 a3 a4 a5 a6 a7'), from('a'));
+      void dispatcher.submit(work('b1 b2'), from('b'));
+      void dispatcher.submit(work('c1'), from('c'));
+    });
+    assert.deepEqual(seen, ['a1 b1 c1 a2', 'b2 a3 a4 a5', 'a6 a7']);
+  });
+
+  test('interactive work goes before bulk work, which fills up what is left of a batch', async () => {
+    const seen = await batches(3, (dispatcher) => {
+      void dispatcher.submit(work('b1 b2 b3'), from('bulk', 'bulk'));
+      void dispatcher.submit(work('i1 i2 i3 i4'), from('a'));
+    });
+    assert.deepEqual(seen, ['i1 i2 i3', 'i4 b1 b2', 'b3']);
+  });
+
+  test('interactive work of another lane goes before bulk work too', async () => {
+    const seen = await batches(2, (dispatcher) => {
+      void dispatcher.submit(work('b1 b2 b3'), from('bulk', 'bulk'));
+      void dispatcher.submit(work('p1'), { ...from('a'), parameters: { k: 1 } });
+    });
+    assert.deepEqual(seen, ['p1', 'b1 b2', 'b3']);
+  });
+
+  test('bulk work is never stopped: each eighth batch is its own first', async () => {
+    const many = Array.from({ length: 20 }, (_, i) => `i${i}`).join(' ');
+    const seen = await batches(1, (dispatcher) => {
+      void dispatcher.submit(work('b1 b2'), from('bulk', 'bulk'));
+      void dispatcher.submit(work(many), from('a'));
+    });
+    assert.deepEqual(
+      seen.flatMap((label, i) => (label.startsWith('b') ? [i + 2] : [])), // `busy` was the first batch
+      [8, 16],
+    );
   });
 });
