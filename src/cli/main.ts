@@ -58,6 +58,13 @@ flowCommand('executor', 'Starts one replica of an executor alone, as a container
   .action(async (flow: string, flags: ExecutorFlags) => (await import('./executor.js')).executor(flow, flags));
 
 program
+  .command('scale')
+  .description('Adds or drains replicas of a flow that `clipflow serve` runs on this machine.')
+  .argument('<executor=replicas>', 'such as clip=4')
+  .option('--flow <name>', 'name of the flow, where several run')
+  .action(async (target: string, flags: { flow?: string }) => (await import('./scale.js')).scale(target, flags));
+
+program
   .command('token')
   .description('Makes a bearer token, and its entry for the tokens file.')
   .argument('<name>', 'whom it is for')

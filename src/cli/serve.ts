@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ClipflowError } from '../errors.js';
 import type { Flow } from '../flow/flow.js';
 import { planFlow, type Plan } from '../flow/plan.js';
 import { runAsProcess, type Ready, type Running } from '../supervise/lifecycle.js';
 import type { ProcessSpec } from '../supervise/managed-process.js';
-import { Supervisor, type Progress } from '../supervise/supervisor.js';
+import { serveControls } from '../supervise/control.js';
+import { Supervisor, type Progress, type SupervisedFlow } from '../supervise/supervisor.js';
 import { createLogger } from '../telemetry/log.js';
 import { findGpus } from './gpus.js';
 import { loadFlowWith, type Flags, type LoadedFlow } from './settings.js';
@@ -21,28 +23,52 @@ export async function serve(path: string, flags: ServeFlags): Promise<void> {
   const log = createLogger(flow.logLevel, 'supervisor');
   for (const { path: place, key } of flow.ignored) log.info({ event: 'setting_ignored', place, key });
   const { CUDA_VISIBLE_DEVICES: cudaVisibleDevices } = process.env;
-  const plan = planFlow(flow, {
-    gpus: findGpus(),
-    ...(cudaVisibleDevices === undefined ? {} : { cudaVisibleDevices }),
-  });
+  const machine = { gpus: findGpus(), ...(cudaVisibleDevices === undefined ? {} : { cudaVisibleDevices }) };
   const folder = mkdtempSync(join(tmpdir(), 'clipflow-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
   const transport = flow.transport === 'embedded' ? `embedded:${join(folder, 'gateway.sock')}` : flow.transport;
-  const specs = processSpecs(path, loaded, flags, plan, transport);
-  const supervisor = new Supervisor(specs, showProgress, log);
+  const specsOf = (wanted: Flow): SupervisedFlow =>
+    processSpecs(path, { ...loaded, flow: wanted }, flags, planFlow(wanted, machine), transport);
+  const supervisor = new Supervisor(specsOf(flow), showProgress, log);
   const { graceMs } = flow.gateway;
+
+  let current = flow;
+  const scale = async (name: string, replicas: number): Promise<void> => {
+    current = withReplicas(current, name, replicas);
+    log.info({ event: 'scaling', executor: name, replicas });
+    await supervisor.scale(name, specsOf(current).executors.get(name) ?? [], graceMs);
+  };
+  const stopControls = await serveControls(flow.name, { scale });
 
   const start = async (): Promise<Running> => ({
     ready: supervisor.start().then((ready) => {
       process.stdout.write(`${welcome(flow, ready)}\n`);
       return ready;
     }),
-    drain: () => supervisor.stop(graceMs),
+    drain: () => {
+      stopControls();
+      return supervisor.stop(graceMs);
+    },
   });
   await runAsProcess(start, graceMs + STOP_MARGIN_MS, log);
 }
 
-function processSpecs(path: string, { flow, stdin }: LoadedFlow, flags: Flags, plan: Plan, transport: string) {
+function withReplicas(flow: Flow, wanted: string, replicas: number): Flow {
+  if (!flow.executors.some(({ name }) => name === wanted)) {
+    const known = flow.executors.map(({ name }) => name).join(', ');
+    throw new ClipflowError('INVALID_CONFIG', `the flow has no executor "${wanted}"; it has: ${known}`);
+  }
+  const executors = flow.executors.map((one) => (one.name === wanted ? { ...one, replicas } : one));
+  return { ...flow, executors };
+}
+
+function processSpecs(
+  path: string,
+  { flow, stdin }: LoadedFlow,
+  flags: Flags,
+  plan: Plan,
+  transport: string,
+): SupervisedFlow {
   const common = [path, '--transport', transport, ...flagsAgain(flags)];
   const fromStdin = stdin === undefined ? {} : { stdin };
   const gateway: ProcessSpec = {

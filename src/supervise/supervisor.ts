@@ -19,10 +19,9 @@ export interface Progress {
 /** Starts, watches, restarts and stops the processes of a flow on this machine. */
 export class Supervisor {
   #groups = new Map<string, ManagedProcess[]>();
-  #readyCounts = new Map<string, number>();
-  #started = false;
-  #resolveReady: () => void = () => {};
-  #rejectReady: (error: ClipflowError) => void = () => {};
+  #shown = new Map<string, string>();
+  #conditions: { holds: () => boolean; resolve: () => void }[] = [];
+  #rejectStart: ((error: ClipflowError) => void) | undefined;
 
   constructor(
     flow: SupervisedFlow,
@@ -38,14 +37,28 @@ export class Supervisor {
    * @throws INVALID_CONFIG when one refuses to start with the settings it was given; it has said why
    */
   async start(): Promise<Ready> {
-    const ready = new Promise<void>((resolve, reject) => {
-      this.#resolveReady = resolve;
-      this.#rejectReady = reject;
-    });
+    const refused = new Promise<never>((_, reject) => (this.#rejectStart = reject));
     for (const process of this.#all()) process.start();
-    await ready;
-    this.#started = true;
+    await Promise.race([this.#until(() => this.#all().every(isReady)), refused]);
+    this.#rejectStart = undefined;
     return this.#groups.get('gateway')?.[0]?.ready ?? {};
+  }
+
+  /** Makes the processes of an executor those of `specs`: resolves when the new are ready and the others have drained. */
+  async scale(name: string, specs: readonly ProcessSpec[], graceMs: number): Promise<void> {
+    const present = this.#groups.get(name) ?? [];
+    const wanted = new Set(specs.map(({ key }) => key));
+    const staying = present.filter(({ spec }) => wanted.has(spec.key));
+    const leaving = present.filter(({ spec }) => !wanted.has(spec.key));
+    const known = new Set(staying.map(({ spec }) => spec.key));
+    const added = this.#manage(
+      name,
+      specs.filter(({ key }) => !known.has(key)),
+    );
+    this.#groups.set(name, [...staying, ...added]);
+    for (const process of added) process.start();
+    this.#onChange(name);
+    await Promise.all([this.#until(() => added.every(isReady)), ...leaving.map((process) => process.stop(graceMs))]);
   }
 
   /** The gateway first, so that nothing new comes in; then the replicas. Both within `graceMs` in all. */
@@ -68,21 +81,29 @@ export class Supervisor {
     return specs.map((spec) => new ManagedProcess(spec, events, this.log));
   }
 
+  async #until(holds: () => boolean): Promise<void> {
+    if (holds()) return;
+    await new Promise<void>((resolve) => this.#conditions.push({ holds, resolve }));
+  }
+
   #onChange(name: string): void {
     const group = this.#groups.get(name) ?? [];
-    const ready = group.filter(({ state }) => state === 'ready').length;
-    if (this.#readyCounts.get(name) !== ready) this.onProgress({ name, ready, wanted: group.length });
-    this.#readyCounts.set(name, ready);
-    if (this.#all().every(({ state }) => state === 'ready')) this.#resolveReady();
+    const progress = { name, ready: group.filter(isReady).length, wanted: group.length };
+    const shown = JSON.stringify(progress);
+    if (this.#shown.get(name) !== shown) this.onProgress(progress);
+    this.#shown.set(name, shown);
+    const met = this.#conditions.filter(({ holds }) => holds());
+    this.#conditions = this.#conditions.filter((condition) => !met.includes(condition));
+    for (const { resolve } of met) resolve();
   }
 
   #onExit(process: ManagedProcess, code: number | null): void {
-    if (this.#started || code !== EXIT_CONFIG) return;
-    this.#rejectReady(
-      new ClipflowError(
-        'INVALID_CONFIG',
-        `${process.spec.key} cannot start with these settings (its log line says why)`,
-      ),
-    );
+    if (code !== EXIT_CONFIG) return;
+    const message = `${process.spec.key} cannot start with these settings (its log line says why)`;
+    this.#rejectStart?.(new ClipflowError('INVALID_CONFIG', message));
   }
+}
+
+function isReady({ state }: ManagedProcess): boolean {
+  return state === 'ready';
 }

@@ -2,55 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { FlowProcess, type ReplicaEntry } from '../support/flow-process.js';
 import { NatsServer } from '../support/nats-server.js';
-import { cosine } from '../support/vectors.js';
-import { sampleDocument } from '../support/samples.js';
-
-/** Requests without pause until `stop`; every answer must be whole and right. */
-class Load {
-  answered = 0;
-  failures: string[] = [];
-  #stopped = false;
-  #workers: Promise<void>[];
-  #expected: number[] | undefined;
-
-  constructor(
-    private readonly flow: FlowProcess,
-    parallel: number,
-  ) {
-    this.#workers = Array.from({ length: parallel }, () => this.#run());
-  }
-
-  async untilAnswered(more: number): Promise<void> {
-    const wanted = this.answered + more;
-    while (this.answered < wanted && this.failures.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await Promise.all(this.#workers);
-  }
-
-  async #run(): Promise<void> {
-    const image = sampleDocument('000.jpg');
-    while (!this.#stopped) {
-      try {
-        const { status, body } = await this.flow.post({
-          data: [{ text: 'a red circle' }, image],
-          exec_endpoint: '/encode',
-        });
-        const [text, picture] = body.data;
-        this.#expected ??= text?.embedding ?? [];
-        if (status !== 200 || body.header.status !== null || !picture?.embedding)
-          throw new Error(JSON.stringify(body.header));
-        assert.ok(cosine(text?.embedding ?? [], this.#expected) > 0.99999);
-        this.answered += 1;
-      } catch (error) {
-        this.failures.push(String(error));
-        return;
-      }
-    }
-  }
-}
+import { Load } from '../support/load.js';
 
 async function killReplicas(flow: FlowProcess, rounds: number): Promise<Load> {
   const load = new Load(flow, 8);
