@@ -1,14 +1,6 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { encodeStatus } from '../../src/document/status.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import { about } from '../about.js';
-
-/** StatusProto: of no bytes when every executor is ready, which is what `is_flow_ready` of Jina's client looks for. */
-export function dryRun({ dispatch }: ProtocolContext): Buffer {
-  const waitingFor = dispatch.notReady();
-  if (waitingFor.length === 0) return Buffer.alloc(0);
-  return Buffer.from(encodeStatus({ code: 1, description: `no replica is ready of: ${waitingFor.join(', ')}` }));
-}
 
 /** EndpointsProto. */
 export function endpoints({ dispatch }: ProtocolContext): Buffer {

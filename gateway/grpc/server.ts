@@ -9,10 +9,11 @@ import {
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Socket } from 'node:net';
+import { dryRunBytes } from '../dry-run.js';
 import type { SocketTaker } from '../port.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import { callOnce, callStream } from './data-service.js';
-import { dryRun, endpoints, info } from './info-service.js';
+import { endpoints, info } from './info-service.js';
 import { PROTOS, rawService } from './protos.js';
 
 /** HTTP/2 flow control window: the default of 64 KiB stalls on images. */
@@ -34,7 +35,7 @@ const SERVICES: Record<string, (context: ProtocolContext) => UntypedServiceImple
     endpoint_discovery: (_call: Unary, done: sendUnaryData<Buffer>) => done(null, endpoints(context)),
   }),
   'jina.JinaGatewayDryRunRPC': (context) => ({
-    dry_run: (_call: Unary, done: sendUnaryData<Buffer>) => done(null, dryRun(context)),
+    dry_run: (_call: Unary, done: sendUnaryData<Buffer>) => done(null, dryRunBytes(context)),
   }),
   'jina.JinaInfoRPC': () => ({
     _status: (_call: Unary, done: sendUnaryData<Buffer>) => done(null, info()),

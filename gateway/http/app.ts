@@ -6,6 +6,7 @@ import { ValidationError } from '../../src/document/validation-error.js';
 import { toClipflowError, type ClipflowError } from '../../src/errors.js';
 import type { Logger } from '../../src/telemetry/log.js';
 import { about } from '../about.js';
+import { dryRun } from '../dry-run.js';
 import { httpStatusOf, retryAfter } from '../answer.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import type { TlsOptions } from '../tls.js';
@@ -47,7 +48,7 @@ export async function createHttpApp(context: ProtocolContext, { tls, data }: Htt
 function addOperationRoutes(app: FastifyInstance, context: ProtocolContext): void {
   const { flow, dispatch, statuses, metrics, tokens, drain } = context;
   app.get('/', async () => ({}));
-  app.get('/dry_run', async () => ({ code: 0, description: '', exception: null }));
+  app.get('/dry_run', async () => ({ ...dryRun(context), exception: null }));
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const waitingFor = dispatch.notReady();

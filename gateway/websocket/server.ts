@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { dryRun } from '../grpc/info-service.js';
+import { dryRunBytes } from '../dry-run.js';
 import type { Caller } from '../auth/tokens.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import { BYTES, JSON_TEXT } from './codec.js';
@@ -78,7 +78,7 @@ function refuse(socket: Duplex, status: string): void {
 function answerDryRun(context: ProtocolContext, socket: WebSocket): void {
   socket.on('error', () => socket.terminate());
   socket.once('message', () => {
-    socket.send(dryRun(context));
+    socket.send(dryRunBytes(context));
     socket.close(1000);
   });
 }
