@@ -59,12 +59,17 @@ export class ClipModel {
     const common = { device, intraOpNumThreads, log, onExit: die };
     const tokenizer = await loadTokenizer(spec);
     const [text, visual] = await Promise.all([
-      loadText({ ...common, path: spec.textual, sample: textSample(spec) }, tokenizer, options.trimText ?? true),
+      loadText(
+        { ...common, path: spec.textual, sample: textSample(spec.contextLength) },
+        tokenizer,
+        options.trimText ?? true,
+      ),
       createSession({ ...common, path: spec.visual, sample: imageSample(spec.image.size) }),
     ]);
     const transform: ImageTransform = { ...spec.image, limits: options.imageLimits };
     await warmUpText(text, batchSize);
     await visual.warmUp(batchSizes(visual, batchSize));
+    for (const session of [text.session, visual]) session.watch();
     log.info({
       event: 'model_loaded',
       model: spec.name,
@@ -156,7 +161,7 @@ async function warmUpText({ session, lengths }: TextTower, batchSize: number): P
   // On a CPU the first run of a shape takes some milliseconds more, and the longest makes it reserve the memory.
   const warmed = session.providers[0] === 'cpu' ? lengths.slice(-1) : lengths;
   for (const length of warmed) {
-    const sample = textSample({ contextLength: length, padding: 'context' });
+    const sample = textSample(length);
     for (const size of batchSizes(session, batchSize)) await session.run(sample(session, size));
   }
 }

@@ -163,6 +163,7 @@ function checkSame(bare: LegResult, stack: LegResult): void {
   throw new Error(`the stack's embedding differs from the bare loop's (cosine ${similarity}): no figure would count`);
 }
 
+/** Texts are not trimmed: the bare graph is not either, and this suite is about what the stack costs. */
 function flowText(model: string, threads: number): string {
   return `
 jtype: Flow
@@ -170,6 +171,6 @@ with: { protocol: [http, grpc] }
 executors:
   - name: clip
     uses: CLIPEncoder
-    uses_with: { model_path: ${JSON.stringify(model)}, device: cpu, intra_op_num_threads: ${threads}, minibatch_size: ${BATCH} }
+    uses_with: { model_path: ${JSON.stringify(model)}, device: cpu, intra_op_num_threads: ${threads}, minibatch_size: ${BATCH}, trim_text: false }
 `;
 }

@@ -1,13 +1,7 @@
 import type { Machine } from './machine.js';
 import type { Latency, Throughput } from './measure.js';
+import type { TextLength } from './text-length.js';
 import { median } from '../support/vectors.js';
-
-/** What `--json` writes. */
-export interface Report {
-  machine: Machine;
-  throughput: Throughput[];
-  latency: Latency[];
-}
 
 export function describe({ cpu, cores, memoryGiB, system, loadBefore, ...versions }: Machine): string {
   const software = `clipflow ${versions.clipflow}, Node ${versions.node}, onnxruntime-node ${versions.onnxruntime}`;
@@ -37,7 +31,7 @@ export function throughputTable(rows: readonly Throughput[]): string {
     ...[cpuMs.bare, cpuMs.replica, cpuMs.gateway, cpuMs.client].map((ms) => ms.toFixed(2)),
     cpuRatio.toFixed(2),
   ]);
-  return table([[...head, ...cpu], ...lines]);
+  return table([[...head, ...cpu], ...lines], 3);
 }
 
 export function latencyTable(rows: readonly Latency[]): string {
@@ -45,10 +39,26 @@ export function latencyTable(rows: readonly Latency[]): string {
     ...[model, modality, protocol, median(bareMs).toFixed(2), median(stackMs).toFixed(2), differenceMs.toFixed(2)],
     range(stackMs.map((ms, i) => ms - at(bareMs, i))),
   ]);
-  return table([
-    ['model', 'modality', 'protocol', 'bare p50 ms', 'stack p50 ms', 'difference ms', 'of the pairs'],
-    ...lines,
+  const head = ['model', 'modality', 'protocol', 'bare p50 ms', 'stack p50 ms', 'difference ms', 'of the pairs'];
+  return table([head, ...lines], 3);
+}
+
+export function textLengthTable(rows: readonly TextLength[]): string {
+  const head = [
+    'model',
+    'batch',
+    'tokens',
+    'bare texts/s',
+    'trimmed texts/s',
+    'ratio',
+    'of the rounds',
+    'least cosine',
+  ];
+  const lines = rows.map(({ model, batch, tokens, bare, trimmed, ratio, cosine }) => [
+    ...[model, String(batch), String(tokens), median(bare).toFixed(1), median(trimmed).toFixed(1), ratio.toFixed(2)],
+    ...[range(trimmed.map((rate, i) => rate / at(bare, i))), cosine.toFixed(7)],
   ]);
+  return table([head, ...lines], 1);
 }
 
 /** The closing line. */
@@ -68,12 +78,12 @@ function at(values: readonly number[], index: number): number {
   return values[index] ?? NaN;
 }
 
-/** In columns; numbers to the right, names to the left. */
-function table(rows: readonly string[][]): string {
+/** In columns: those of names, which come first, to the left, those of numbers to the right. */
+function table(rows: readonly string[][], names: number): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows
     .map((row) =>
-      row.map((cell, i) => (i < 3 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '),
+      row.map((cell, i) => (i < names ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '),
     )
     .join('\n');
 }

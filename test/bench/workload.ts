@@ -34,6 +34,17 @@ function caption(i: number): string {
   return `${at(STYLES, i)} ${at(SUBJECTS, i)} ${at(PLACES, Math.floor(i / SUBJECTS.length))}`;
 }
 
+/** Each a single token in CLIP's vocabulary. */
+const WORDS = (
+  'dog cat house tree red blue green boat city street light water beach snow rain sky mountain flower bird horse ' +
+  'train car road bridge woman man child table chair window door garden'
+).split(' ');
+
+/** As many texts as there are words, all different, each of so many tokens with start and end (at least three). */
+export function textsOfTokens(tokens: number): string[] {
+  return WORDS.map((_, i) => Array.from({ length: tokens - 2 }, (_, j) => at(WORDS, i + j)).join(' '));
+}
+
 /** Goes round. */
 function at<T>(list: readonly T[], index: number): T {
   const item = list[index % list.length];

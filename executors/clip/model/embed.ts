@@ -26,7 +26,7 @@ export async function embedBatch(
   return vectors;
 }
 
-/** Vectors of texts (token ids) that are padded with `padId` to `length`, or to that which the graph fixes. */
+/** Vectors of texts (token ids) that are padded with `padId` to `length`. */
 export function embedTexts(
   session: Session,
   run: Run,
@@ -34,8 +34,7 @@ export function embedTexts(
   length: number,
   padId: number,
 ): Promise<Float32Array[]> {
-  const shape = { contextLength: length, padding: 'context' } as const;
   return embedBatch(session, run, texts.length, (start, end) =>
-    textFeeds(session, texts.slice(start, end), shape, padId),
+    textFeeds(session, texts.slice(start, end), length, padId),
   );
 }

@@ -4,28 +4,23 @@ import { imageInputs, inputType, textInputs, type GraphValue } from './graph.js'
 import type { Session } from './session.js';
 import type { Feeds, TensorData } from './tensor.js';
 
-/** How texts become rows of one length, where the graph does not fix it. */
-export interface TextShape {
-  /** Most tokens of a text. */
-  contextLength: number;
-  /** `longest`: to the longest text of the batch; `context`: always to `contextLength`, as the model was trained. */
-  padding: 'longest' | 'context';
-}
-
-/** Token ids (and mask) of a batch as a text graph wants them: padded, in its types, under its names. */
+/**
+ * Token ids (and mask) of a batch as a text graph wants them, in its types and under its names: (N, length), padded with
+ * `padId`.
+ * @throws ClipflowError INTERNAL when a text is longer: cut here, it would lose its end
+ */
 export function textFeeds(
   session: Pick<Session, 'inputs' | 'allocate'>,
   texts: readonly Int32Array[],
-  { contextLength, padding }: TextShape,
+  length: number,
   padId: number,
 ): Feeds {
-  const { ids, mask, length: fixed } = textInputs(session.inputs);
-  const longest = texts.reduce((most, text) => Math.max(most, text.length), 1);
-  const length = fixed ?? (padding === 'longest' ? longest : contextLength);
-  if (longest > length) {
+  const { ids, mask } = textInputs(session.inputs);
+  const longer = texts.find((text) => text.length > length);
+  if (longer !== undefined) {
     throw new ClipflowError(
-      'INVALID_MODEL',
-      `A text has ${longest} tokens, but the graph takes ${length}: set the context length of the model to ${length}.`,
+      'INTERNAL',
+      `A text has ${longer.length} tokens, which is more than the ${length} to pad to.`,
     );
   }
   const tensor = (input: GraphValue, value: (text: Int32Array, column: number) => number): TensorData => {
@@ -63,12 +58,10 @@ export function imageFeeds(
   return { [input.name]: { type, dims, data } };
 }
 
-/** Batches of texts to warm up with, of the full context length. */
-export function textSample(shape: TextShape): (session: Session, batchSize: number) => Feeds {
-  return (session, batchSize) => {
-    const length = textInputs(session.inputs).length ?? shape.contextLength;
-    return textFeeds(session, Array<Int32Array>(batchSize).fill(new Int32Array(length)), shape, 0);
-  };
+/** Batches of texts to warm up with, of `length` tokens each. */
+export function textSample(length: number): (session: Session, batchSize: number) => Feeds {
+  return (session, batchSize) =>
+    textFeeds(session, Array<Int32Array>(batchSize).fill(new Int32Array(length)), length, 0);
 }
 
 /** Batches of images to warm up with, `size` pixels a side. */

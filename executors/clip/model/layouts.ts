@@ -37,7 +37,6 @@ export interface FolderSettings {
   name?: string | undefined;
   tokenizer: TokenizerSpec;
   contextLength: number | undefined;
-  padding: 'longest' | 'context';
   image: Omit<ImageSpec, 'size'> & { size: number | undefined };
   /** Only where config.json gives the learned `logit_scale` (and, for a sigmoid, `logit_bias`). */
   scores?: ScoreSpec | undefined;
@@ -98,7 +97,6 @@ export async function readClipAsService(folder: string): Promise<FolderSettings>
     name: config.name,
     tokenizer: { kind: 'clip-bpe', vocab },
     contextLength: config.context_length,
-    padding: 'longest',
     image: {
       size: config.image_size,
       mean: config.mean ?? CLIP_MEAN,
@@ -152,7 +150,6 @@ export async function readOpenClip(folder: string): Promise<FolderSettings> {
       ...(clean !== undefined && { clean }),
     },
     contextLength: context_length,
-    padding: 'context',
     image: {
       size: image.size,
       mean: image.mean,
@@ -180,7 +177,6 @@ const huggingFacePreprocessor = z.object({
 const huggingFaceConfig = z
   .object({
     ...learned,
-    model_type: z.string(),
     projection_dim: positive,
     text_config: z.object({ max_position_embeddings: positive.optional() }),
   })
@@ -201,8 +197,6 @@ export async function readHuggingFace(folder: string): Promise<FolderSettings> {
       ...(padToken !== undefined && { padToken }),
     },
     contextLength: config.text_config?.max_position_embeddings ?? maxLength,
-    // Causal attention lets CLIP do without what follows the end; SigLIP looks at the padding too.
-    padding: config.model_type === 'clip' ? 'longest' : 'context',
     image: {
       ...resizing(preprocessor, image),
       mean: image.image_mean,

@@ -4,15 +4,16 @@
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { parentPort, type MessagePort } from 'node:worker_threads';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { ClipflowError, toClipflowError } from '../../../src/errors.js';
-import { activeProviders, deviceUnavailable, executionProviders, type Provider } from './device.js';
+import { activeProviders, deviceUnavailable, type Provider } from './device.js';
 import { discard } from './discard.js';
 import { decodeFloat16 } from './float16.js';
 import { embeddingOutput, type GraphValue } from './graph.js';
 import type { Answer, Graph, LoadRequest, Request, Result } from './session-calls.js';
+import { sessionOptions } from './session-options.js';
 import type { Feeds, TensorData } from './tensor.js';
 
 env.logLevel = 'error';
@@ -25,12 +26,7 @@ async function load(options: LoadRequest): Promise<Graph> {
   if (options.trace) traceFolder = mkdtempSync(join(tmpdir(), 'clipflow-trace-'));
   try {
     const settings: InferenceSession.SessionOptions = {
-      executionProviders: executionProviders(options.provider, options.deviceId),
-      intraOpNumThreads: options.intraOpNumThreads,
-      interOpNumThreads: 1,
-      // Threads spin while a run lasts, and sleep between runs: by default each run is followed by some 30 ms of a
-      // core's time burnt in waiting for the next.
-      extra: { session: { force_spinning_stop: '1', ...(options.model && weightsBeside(options.path)) } },
+      ...sessionOptions(options),
       ...(options.trace && { enableProfiling: true, profileFilePrefix: join(traceFolder, 'trace') }),
     };
     session = await (options.model
@@ -44,11 +40,6 @@ async function load(options: LoadRequest): Promise<Graph> {
   const output = embeddingOutput(session.outputMetadata.map(describe));
   outputName = output.name;
   return { inputs: session.inputMetadata.map(describe), output };
-}
-
-/** Where a graph that comes as bytes finds weights in files (onnxruntime_session_options_config_keys.h). */
-function weightsBeside(path: string) {
-  return { model_external_initializers_file_folder_path: dirname(path) };
 }
 
 function loadError({ path, provider }: LoadRequest, reason: string): ClipflowError {

@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
-import type { ClipflowError } from '../../../src/errors.js';
-import { toClipflowError } from '../../../src/errors.js';
+import { ClipflowError, toClipflowError } from '../../../src/errors.js';
 import { candidates, deviceUnavailable, type Provider } from './device.js';
 import type { GraphValue } from './graph.js';
 import type { Graph } from './session-calls.js';
 import { SessionThread } from './session-thread.js';
 import { BufferPool, type Feeds, type TensorArrays, type TensorData, type TensorType } from './tensor.js';
+import { Watchdog } from './watchdog.js';
 
 export interface SessionOptions {
   /** The ONNX file. */
@@ -21,7 +21,7 @@ export interface SessionOptions {
   /** Makes the feeds of a batch to warm up with, and to prove the device with; see `textSample` and `imageSample`. */
   sample: (session: Session, batchSize: number) => Feeds;
   log: Logger;
-  /** Called when the worker ends without `close`; the session is of no use from then on. */
+  /** Called when the worker ends without `close`, or hangs; the session is of no use from then on. */
   onExit?: (error: ClipflowError) => void;
 }
 
@@ -45,6 +45,12 @@ export interface Session {
 
   /** Runs a batch of each size, as the first of each shape is slow. */
   warmUp(batchSizes: readonly number[]): Promise<void>;
+
+  /**
+   * Once warm: from now on a run that takes over a minute, and 50 times longer than the slowest so far, is reported as
+   * the session's end.
+   */
+  watch(): void;
 
   /** Lets the posted runs finish and ends the worker. */
   close(): Promise<void>;
@@ -82,7 +88,7 @@ async function open(options: SessionOptions, provider: Provider): Promise<Sessio
     const trace = provider !== 'cpu';
     const request = { path, model, provider, deviceId, intraOpNumThreads, trace };
     const graph = await thread.call('load', request, model && [model.buffer]);
-    const session = new ThreadSession(thread, pool, graph, sample, [provider]);
+    const session = new ThreadSession(thread, pool, graph, options, [provider]);
     if (trace) {
       const feeds = sample(session, 1);
       session.providers = await prove(thread, provider, () => session.run(feeds));
@@ -111,12 +117,13 @@ async function prove(thread: SessionThread, provider: Provider, run: () => Promi
 class ThreadSession implements Session {
   readonly inputs: readonly GraphValue[];
   readonly output: GraphValue;
+  readonly #watchdog = new Watchdog();
 
   constructor(
     private readonly thread: SessionThread,
     private readonly pool: BufferPool,
     graph: Graph,
-    private readonly sample: SessionOptions['sample'],
+    private readonly options: SessionOptions,
     public providers: readonly Provider[],
   ) {
     this.inputs = graph.inputs;
@@ -129,11 +136,19 @@ class ThreadSession implements Session {
 
   async run(feeds: Feeds): Promise<TensorData<'float32'>> {
     const buffers = Object.values(feeds).map(({ data }) => data.buffer);
-    return this.thread.call('run', feeds, buffers);
+    return this.#watchdog.watch(this.thread.call('run', feeds, buffers));
   }
 
   async warmUp(batchSizes: readonly number[]): Promise<void> {
-    for (const size of batchSizes) await this.run(this.sample(this, size));
+    for (const size of batchSizes) await this.run(this.options.sample(this, size));
+  }
+
+  watch(): void {
+    const { path, onExit } = this.options;
+    this.#watchdog.start((limitMs) => {
+      const message = `The model ${path} has not answered a run for ${Math.round(limitMs / 1000)} s: it hangs.`;
+      onExit?.(new ClipflowError('REPLICA_LOST', message));
+    });
   }
 
   close(): Promise<void> {

@@ -1,28 +1,23 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { DEFAULT_MAX_PIXELS, preprocessImage, type ImageTransform } from '../../../executors/clip/image/preprocess.js';
 import { imageFeeds, textFeeds } from '../../../executors/clip/model/feeds.js';
-import { readModelFolder } from '../../../executors/clip/model/folder.js';
+import { readModelFolder, type ModelSpec } from '../../../executors/clip/model/folder.js';
 import type { GraphValue } from '../../../executors/clip/model/graph.js';
 import { readGraphInputs } from '../../../executors/clip/model/onnx-header.js';
+import { sessionOptions } from '../../../executors/clip/model/session-options.js';
 import { BufferPool, type Feeds } from '../../../executors/clip/model/tensor.js';
 import { loadClipBpe } from '../../../executors/clip/text/clip-bpe.js';
 import type { Call, Contender } from '../contender.js';
 
-/** What the stack is measured against: the same preparation and the same session, in one loop and nothing around it. */
+/** What the stack is measured against: the same preparation and the graphs as published, in one loop, nothing around. */
 export async function openBare(model: string, threads: number): Promise<Contender> {
   const spec = await readModelFolder(model);
-  if (spec.tokenizer.kind !== 'clip-bpe') throw new Error(`${model}: the bare loop knows CLIP's own tokenizer only`);
-  const tokenizer = await loadClipBpe(spec.tokenizer.vocab, spec.contextLength);
-  const textual = await Tower.load(spec.textual, threads);
+  const textual = await openBareText(spec, threads);
   const visual = await Tower.load(spec.visual, threads);
   const transform: ImageTransform = { ...spec.image, limits: { pixels: DEFAULT_MAX_PIXELS, bytes: Infinity } };
   const { size } = spec.image;
   const values = 3 * size * size;
 
-  const embedTexts = async (texts: readonly string[]): Promise<Float32Array> => {
-    const ids = texts.map((text) => tokenizer.encode(text));
-    return textual.run(textFeeds(textual, ids, spec, tokenizer.padId));
-  };
   const embedImages = async (images: readonly Uint8Array[]): Promise<Float32Array> => {
     const pixels = visual.allocate('float32', images.length * values);
     // As many at once as libuv has threads: four, as many as a replica decodes.
@@ -35,13 +30,33 @@ export async function openBare(model: string, threads: number): Promise<Contende
     prepare: (batch) => {
       const texts = batch.flatMap((content) => ('text' in content ? [content.text] : []));
       const images = batch.flatMap((content) => ('image' in content ? [content.image] : []));
-      const embed = texts.length > 0 ? () => embedTexts(texts) : () => embedImages(images);
+      const embed = texts.length > 0 ? () => textual.embedTexts(texts) : () => embedImages(images);
       const call: Call = async () => {
         const embeddings = await embed();
         return () => embeddings.subarray(0, embeddings.length / batch.length);
       };
       return call;
     },
+  };
+}
+
+export interface BareText {
+  /** (N, width), flat. */
+  embedTexts(texts: readonly string[]): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+/** The text tower as published: it pads every text to the context length. */
+export async function openBareText({ tokenizer: from, ...spec }: ModelSpec, threads: number): Promise<BareText> {
+  if (from.kind !== 'clip-bpe') throw new Error(`${spec.name}: the bare loop knows CLIP's own tokenizer only`);
+  const tokenizer = await loadClipBpe(from.vocab, spec.contextLength);
+  const textual = await Tower.load(spec.textual, threads);
+  return {
+    embedTexts: (texts) => {
+      const ids = texts.map((text) => tokenizer.encode(text));
+      return textual.run(textFeeds(textual, ids, spec.contextLength, tokenizer.padId));
+    },
+    close: () => textual.close(),
   };
 }
 
@@ -56,12 +71,8 @@ class Tower {
   ) {}
 
   static async load(path: string, threads: number): Promise<Tower> {
-    const session = await InferenceSession.create(path, {
-      executionProviders: ['cpu'],
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      extra: { session: { force_spinning_stop: '1' } },
-    });
+    const options = sessionOptions({ path, provider: 'cpu', deviceId: 0, intraOpNumThreads: threads });
+    const session = await InferenceSession.create(path, options);
     return new Tower(await readGraphInputs(path), session);
   }
 
@@ -72,5 +83,9 @@ class Tower {
     const [output] = Object.values(results);
     if (!(output?.data instanceof Float32Array)) throw new Error('the graph gives no float32');
     return output.data;
+  }
+
+  close(): Promise<void> {
+    return this.session.release();
   }
 }

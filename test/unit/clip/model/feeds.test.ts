@@ -18,27 +18,20 @@ function graph(...inputs: GraphValue[]) {
 const texts = [Int32Array.of(7, 8, 9), Int32Array.of(7, 9)];
 
 describe('textFeeds', () => {
-  test("pads to the graph's fixed length, with the mask that it has", () => {
+  test('pads to the length, with the mask that the graph has', () => {
     const session = graph(value('input_ids', 'int32', 'n', 4), value('attention_mask', 'int64', 'n', 4));
-    assert.deepEqual(textFeeds(session, texts, { contextLength: 4, padding: 'longest' }, 5), {
+    assert.deepEqual(textFeeds(session, texts, 4, 5), {
       input_ids: { type: 'int32', dims: [2, 4], data: Int32Array.of(7, 8, 9, 5, 7, 9, 5, 5) },
       attention_mask: { type: 'int64', dims: [2, 4], data: BigInt64Array.of(1n, 1n, 1n, 0n, 1n, 1n, 0n, 0n) },
     });
   });
 
-  test('a dynamic length: to the longest text, or to the context', () => {
+  test('a text longer than that is refused, not cut', () => {
     const session = graph(value('text', 'int64', 'n', 'm'));
-    const longest = textFeeds(session, texts, { contextLength: 6, padding: 'longest' }, 0);
-    assert.deepEqual(longest, {
+    assert.deepEqual(textFeeds(session, texts, 3, 0), {
       text: { type: 'int64', dims: [2, 3], data: BigInt64Array.of(7n, 8n, 9n, 7n, 9n, 0n) },
     });
-    assert.deepEqual(textFeeds(session, texts, { contextLength: 6, padding: 'context' }, 0).text?.dims, [2, 6]);
-  });
-
-  test('a text longer than the graph takes', () => {
-    const session = graph(value('text', 'int64', 'n', 2));
-    const feed = () => textFeeds(session, texts, { contextLength: 3, padding: 'longest' }, 0);
-    assert.throws(feed, { code: 'INVALID_MODEL', message: /3 tokens, but the graph takes 2/ });
+    assert.throws(() => textFeeds(session, texts, 2, 0), { code: 'INTERNAL', message: /3 tokens.*2 to pad to/ });
   });
 
   test('an int64 graph without a mask, with a second output', async (t) => {
@@ -46,9 +39,7 @@ describe('textFeeds', () => {
     const session = await openSession(t, { path: fixture('text-int64.onnx') });
     assert.equal(session.output.name, 'text_embeds');
     const rows = ids.map((row) => Int32Array.from(row));
-    const { dims, data } = await session.run(
-      textFeeds(session, rows, { contextLength: 77, padding: 'longest' }, padId),
-    );
+    const { dims, data } = await session.run(textFeeds(session, rows, 3, padId));
     assert.deepEqual(dims, [2, 4]);
     embeddings.flat().forEach((number, i) => assert.ok(Math.abs(number - (data[i] ?? NaN)) < 1e-6));
   });

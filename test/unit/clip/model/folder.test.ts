@@ -71,7 +71,7 @@ describe('readModelFolder', () => {
       assert.equal(spec.embedDim, 512);
       assert.deepEqual(spec.image, image);
       const session = await openSession(t, { path: spec.textual });
-      const { dims, data } = await session.run(textFeeds(session, referenceIds, spec, 0));
+      const { dims, data } = await session.run(textFeeds(session, referenceIds, spec.contextLength, 0));
       assert.deepEqual(dims, [referenceIds.length, 512]);
       for (const [i, text] of reference.texts.entries()) {
         const row = data.subarray(i * 512, (i + 1) * 512);
@@ -98,7 +98,7 @@ describe('readModelFolder', () => {
     assert.deepEqual(spec.scores, { kind: 'softmax', scale: 45.26 });
   });
 
-  test('open_clip: SigLIP squashes, canonicalises and pads to the context', async (t) => {
+  test('open_clip: SigLIP squashes and canonicalises', async (t) => {
     const folder = await makeFolder(t, {
       ...openClip,
       'config.json': {
@@ -116,7 +116,6 @@ describe('readModelFolder', () => {
     const spec = await readModelFolder(folder);
     const path = join(folder, 'textual/tokenizer.json');
     assert.deepEqual(spec.tokenizer, { kind: 'tokenizer-json', path, padToken: '<pad>', clean: 'canonicalize' });
-    assert.equal(spec.padding, 'context');
     assert.deepEqual(spec.image, { ...image, mean: [0.5, 0.5, 0.5], resize: 'squash', interpolation: 'bilinear' });
   });
 
@@ -135,7 +134,6 @@ describe('readModelFolder', () => {
     });
     const spec = await readModelFolder(folder);
     assert.deepEqual(spec.image, { ...image, resize: 'squash', interpolation: 'bilinear' });
-    assert.equal(spec.padding, 'context');
   });
 
   const wrong: [string, Record<string, string | object>, RegExp][] = [

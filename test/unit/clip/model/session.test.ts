@@ -10,7 +10,7 @@ import { activeProviders } from '../../../../executors/clip/model/device.js';
 import { imageFeeds, imageSample, textFeeds } from '../../../../executors/clip/model/feeds.js';
 import { SessionThread } from '../../../../executors/clip/model/session-thread.js';
 import { createSession, type Session } from '../../../../executors/clip/model/session.js';
-import { clipText, fixture, openSession, referenceIds, silent, tinyClip, vitB32 } from './support.js';
+import { CONTEXT, fixture, openSession, referenceIds, silent, tinyClip, vitB32 } from './support.js';
 
 const textual = join(tinyClip, 'textual.onnx');
 const visual = join(tinyClip, 'visual.onnx');
@@ -39,7 +39,7 @@ describe('a session', () => {
       order.push(name);
       return dims[0];
     };
-    const feeds = (count: number) => textFeeds(texts, referenceIds.slice(0, count), clipText, 0);
+    const feeds = (count: number) => textFeeds(texts, referenceIds.slice(0, count), CONTEXT, 0);
     const counts = await Promise.all([
       run('text 1', texts.run(feeds(8))),
       run('text 2', texts.run(feeds(1))),
@@ -71,7 +71,7 @@ describe('a session', () => {
       attention_mask: { type: 'int32', dims: [1, 5], data: new Int32Array(5) },
     });
     const missing = session.run({});
-    const good = session.run(textFeeds(session, referenceIds, clipText, 0));
+    const good = session.run(textFeeds(session, referenceIds, CONTEXT, 0));
     await assert.rejects(wrong, { code: 'EXECUTOR_FAILED', message: /input_ids/ });
     await assert.rejects(missing, { code: 'EXECUTOR_FAILED', message: /'input_ids' is missing/ });
     assert.deepEqual((await good).dims, [8, 512]);

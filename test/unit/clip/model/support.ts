@@ -5,7 +5,6 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { z } from 'zod';
-import type { TextShape } from '../../../../executors/clip/model/feeds.js';
 import { textSample } from '../../../../executors/clip/model/feeds.js';
 import { createSession, type Session, type SessionOptions } from '../../../../executors/clip/model/session.js';
 
@@ -36,7 +35,8 @@ export const reference = z
 
 export const referenceIds = reference.texts.map(({ ids }) => Int32Array.from(ids));
 
-export const clipText: TextShape = { contextLength: 77, padding: 'longest' };
+/** Tokens that OpenAI's text towers take. */
+export const CONTEXT = 77;
 
 export const silent = pino({ level: 'silent' });
 
@@ -45,7 +45,7 @@ export async function openSession(
   t: TestContext,
   options: Pick<SessionOptions, 'path'> & Partial<SessionOptions>,
 ): Promise<Session> {
-  const defaults = { device: 'cpu', intraOpNumThreads: 2, sample: textSample(clipText), log: silent };
+  const defaults = { device: 'cpu', intraOpNumThreads: 2, sample: textSample(CONTEXT), log: silent };
   const session = await createSession({ ...defaults, ...options });
   t.after(() => session.close());
   return session;

@@ -9,7 +9,7 @@ import { textSample } from '../../../../executors/clip/model/feeds.js';
 import { trimText, type TextTower } from '../../../../executors/clip/model/trim/trim-text.js';
 import { embedTexts } from '../../../../executors/clip/model/embed.js';
 import { truncateIds, type TextTokenizer } from '../../../../executors/clip/text/tokenizer.js';
-import { silent } from '../model/support.js';
+import { CONTEXT, silent } from '../model/support.js';
 
 // From dist/test/unit/clip/trim/ to the source tree.
 const FIXTURES = fileURLToPath(new URL('../../../../../test/unit/clip/trim/fixtures/', import.meta.url));
@@ -21,7 +21,6 @@ export const torch = z
   .object({ ids: z.array(z.array(z.number())), vectors: z.array(z.array(z.number())) })
   .parse(JSON.parse(await readFile(fixture('expected.json'), 'utf8')));
 
-export const CONTEXT = 77;
 const [START, END] = [98, 99];
 
 type LogLine = z.output<typeof logLine>;
@@ -47,7 +46,7 @@ export const wordLengths: TextTokenizer = {
 
 /** A session for texts of up to 77 tokens, closed when the test ends. */
 export async function openText(t: TestContext, path: string, model?: Uint8Array<ArrayBuffer>): Promise<Session> {
-  const sample = textSample({ contextLength: CONTEXT, padding: 'context' });
+  const sample = textSample(CONTEXT);
   const session = await createSession({ path, model, device: 'cpu', intraOpNumThreads: 2, sample, log: silent });
   t.after(() => session.close());
   return session;

@@ -1,0 +1,80 @@
+import type { Protocol } from './contender.js';
+import { BATCH, Comparison, type Effort, type Latency, type Throughput } from './measure.js';
+import { latencyTable, ratios, textLengthTable, throughputTable } from './report.js';
+import { TextLengthComparison, type TextLength, type TextLengthEffort } from './text-length.js';
+import type { Modality } from './workload.js';
+
+export const SUITES = ['stack', 'text-length'] as const;
+
+/** What is measured: of which models, and how long. */
+export interface Choice {
+  models: readonly string[];
+  modalities: readonly Modality[];
+  protocol: Protocol;
+  quick: boolean;
+}
+
+export interface Suite {
+  /** What `--json` writes; it grows while the suite runs. */
+  readonly results: object;
+  run(choice: Choice): Promise<void>;
+  tables(): string;
+}
+
+/** The whole stack beside a bare loop. */
+export class StackSuite implements Suite {
+  static readonly #full: Effort = {
+    documentsPerRequest: [1, BATCH],
+    pairs: 5,
+    legSeconds: 2,
+    minBatches: 3,
+    singles: 30,
+  };
+  static readonly #quick: Effort = {
+    documentsPerRequest: [BATCH],
+    pairs: 2,
+    legSeconds: 1,
+    minBatches: 2,
+    singles: 10,
+  };
+  readonly results: { throughput: Throughput[]; latency: Latency[] } = { throughput: [], latency: [] };
+
+  async run({ models, modalities, protocol, quick }: Choice): Promise<void> {
+    const effort = quick ? StackSuite.#quick : StackSuite.#full;
+    for (const model of models) {
+      await using comparison = await Comparison.start(model, protocol);
+      for (const modality of modalities) {
+        for await (const measured of comparison.throughput(modality, effort)) {
+          this.results.throughput.push(measured);
+          console.error(ratios([measured]));
+        }
+        this.results.latency.push(await comparison.latency(modality, effort));
+      }
+    }
+  }
+
+  tables(): string {
+    const { throughput, latency } = this.results;
+    return `${throughputTable(throughput)}\n\n${latencyTable(latency)}\n\n${ratios(throughput)}`;
+  }
+}
+
+/** Texts computed no further than they go beside the graph as published. */
+export class TextLengthSuite implements Suite {
+  static readonly #full: TextLengthEffort = { rounds: 5, legSeconds: 1 };
+  static readonly #quick: TextLengthEffort = { rounds: 2, legSeconds: 0.3 };
+  readonly results: { textLength: TextLength[] } = { textLength: [] };
+
+  async run({ models, quick }: Choice): Promise<void> {
+    for (const model of models) {
+      await using comparison = await TextLengthComparison.start(model);
+      this.results.textLength.push(
+        ...(await comparison.measure(quick ? TextLengthSuite.#quick : TextLengthSuite.#full)),
+      );
+    }
+  }
+
+  tables(): string {
+    return textLengthTable(this.results.textLength);
+  }
+}
