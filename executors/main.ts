@@ -132,7 +132,9 @@ function contextOf(
     log,
     die: (error) => {
       log.fatal({ event: 'replica_died', code: error.code, reason: error.message });
-      process.exit(1);
+      // `process.exit` waits for every thread, and so for ever for one that is stuck in native code.
+      process.kill(process.pid, 'SIGKILL');
+      process.abort(); // As the first process of a container it cannot be killed from within.
     },
   };
 }

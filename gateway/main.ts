@@ -26,7 +26,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
   const transport = await openTransport(options.transport, flow.name);
   const directory = await transport.watch();
   const metrics = new GatewayMetrics();
-  const dispatch = new FlowDispatch(flow, directory, metrics);
+  const dispatch = new FlowDispatch(flow, directory, metrics, log);
   const statuses = new ReplicaStatuses(directory, (replica) => dispatch.outstanding(replica));
   logReplicas(directory, log);
   addGauges(metrics, dispatch, statuses, flow);

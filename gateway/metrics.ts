@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { Logger } from '../src/telemetry/log.js';
 import type { DispatchObserver } from './dispatch/dispatcher.js';
 
 /** Prometheus metrics of a gateway; base units, and the name `clipflow_` before all. */
@@ -25,6 +26,9 @@ export class GatewayMetrics {
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   );
   readonly #deaths = this.#counter('replica_deaths_total', 'Replicas that died with work in hand.', ['executor']);
+  readonly #hangs = this.#counter('replica_hangs_total', 'Batches that a replica did not answer in time.', [
+    'executor',
+  ]);
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
@@ -40,11 +44,15 @@ export class GatewayMetrics {
     if (failed > 0) this.#documents.inc({ endpoint, outcome: 'failed' }, failed);
   }
 
-  observerOf(executor: string): DispatchObserver {
+  observerOf(executor: string, log: Logger): DispatchObserver {
     return {
       batchSent: (documents) => this.#batchSize.observe({ executor }, documents),
       batchDone: (_documents, seconds) => this.#batchSeconds.observe({ executor }, seconds),
       replicaDied: () => this.#deaths.inc({ executor }),
+      replicaHung: (replica, documents) => {
+        this.#hangs.inc({ executor });
+        log.warn({ event: 'replica_hung', executor, replica, documents });
+      },
     };
   }
 

@@ -1,9 +1,12 @@
 import { decodeOutcomes, encodeCall, type Outcome } from '../../src/call.js';
-import { toClipflowError, type ClipflowError, type ErrorData } from '../../src/errors.js';
+import { toClipflowError, type ClipflowError, type ErrorCode, type ErrorData } from '../../src/errors.js';
 import type { JsonObject } from '../../src/json.js';
 import type { Replica } from '../../src/transport/transport.js';
-import { Item, type Batch, type LaneSpec, type Priority, type Share } from './item.js';
+import { giveUpOn } from './give-up.js';
+import { Item, type Batch, type LaneSpec, type Priority, type Retry, type Share } from './item.js';
 import { Lanes } from './lanes.js';
+import { Patience } from './patience.js';
+import { Slot } from './slot.js';
 
 /** A document as a protocol hands it over. */
 export interface Work {
@@ -28,39 +31,37 @@ export interface DispatchObserver {
   batchSent(documents: number): void;
   batchDone(documents: number, seconds: number): void;
   replicaDied(replica: string, documents: number): void;
+  /** Nothing came back for so long that it gets no more, and `documents` that somebody waits for go to another. */
+  replicaHung(replica: string, documents: number): void;
 }
 
 /** How long work waits while no replica is ready, before it is answered with UNAVAILABLE. */
 const HOLD_MS = 20_000;
 
-/** What Node's timers count to; they would end a longer time at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
-interface Slot {
-  replica: Replica;
-  /** Batches and documents of this gateway that the replica holds. */
-  batches: number;
-  documents: number;
-  /** Holds a suspect batch: nothing else is sent meanwhile. */
-  exclusive: boolean;
-}
+/** Failures of the replica rather than of what it was asked. */
+const REPLICA_FAULTS: readonly ErrorCode[] = ['EXECUTOR_FAILED', 'INTERNAL'];
 
 /**
  * Spreads the documents for one executor (one shard of it) over its replicas. Needs no timer: whenever a replica has
  * credit it gets what waits, up to its batch size, at once; while none has, documents gather. The replica with the
- * fewest outstanding documents is served first.
+ * fewest outstanding documents is served first. A timer runs only for what has been sent: see `Patience`.
  */
 export class Dispatcher {
   #lanes = new Lanes();
+  #patience: Patience;
   #slots = new Map<string, Slot>();
   #holdTimer: NodeJS.Timeout | undefined;
 
   constructor(
     readonly executor: string,
-    /** Further replicas that documents are given to when one died under them. */
+    /** Further replicas that documents are given to when one died or hung under them. */
     private readonly retries: number,
+    /** Milliseconds after which a batch may be taken for hung, however quick others are. */
+    hangMs: number,
     private readonly observer: DispatchObserver,
-  ) {}
+  ) {
+    this.#patience = new Patience(hangMs);
+  }
 
   /** Documents that each replica holds, by its id. */
   outstanding(id: string): number {
@@ -68,16 +69,15 @@ export class Dispatcher {
   }
 
   get hasReadyReplica(): boolean {
-    return [...this.#slots.values()].some(({ replica }) => replica.info.state === 'ready');
+    return [...this.#slots.values()].some(({ ready }) => ready);
   }
 
   /** A replica joined or changed. */
   replicaChanged(replica: Replica): void {
     if (this.#slots.get(replica.info.id)?.replica !== replica) {
-      this.#slots.set(replica.info.id, { replica, batches: 0, documents: 0, exclusive: false });
+      this.#slots.set(replica.info.id, new Slot(replica, () => this.#proceed()));
     }
-    this.#pump();
-    this.#watchHold();
+    this.#proceed();
   }
 
   replicaGone(replica: Replica): void {
@@ -109,12 +109,17 @@ export class Dispatcher {
           return item;
         });
         end = giveUpOn(items, options);
-        this.#pump();
-        this.#watchHold();
+        this.#proceed();
       });
     } finally {
       end();
     }
+  }
+
+  /** After anything that may let documents go to a replica, or keep them waiting. */
+  #proceed(): void {
+    this.#pump();
+    this.#watchHold();
   }
 
   #pump(): void {
@@ -131,9 +136,7 @@ export class Dispatcher {
   #freeSlot(alone: boolean): Slot | undefined {
     let best: Slot | undefined;
     for (const slot of this.#slots.values()) {
-      if (slot.replica.info.state !== 'ready' || slot.exclusive) continue;
-      if (slot.batches >= (alone ? 1 : slot.replica.info.credit)) continue;
-      if (!best || slot.documents < best.documents) best = slot;
+      if (slot.hasRoom(alone) && (!best || slot.documents < best.documents)) best = slot;
     }
     return best;
   }
@@ -141,55 +144,77 @@ export class Dispatcher {
   async #run(slot: Slot, batch: Batch): Promise<void> {
     const { lane, items } = batch;
     const started = performance.now();
-    slot.batches += 1;
-    slot.documents += items.length;
-    slot.exclusive = batch.deaths > 0;
+    const patience = this.#patience.of(lane, items.length);
+    const timer = setTimeout(() => this.#hung(slot, batch), patience).unref();
+    slot.take(batch);
     this.observer.batchSent(items.length);
     try {
       const call = encodeCall({ ...lane, docs: items.map((item) => item.doc) });
       const answer = await slot.replica.call(call, { signal: batch.signal });
       const outcomes = decodeOutcomes(answer, items.length);
+      const ms = performance.now() - started;
+      slot.circuit.answered();
+      this.#patience.learn(lane, items.length, ms);
+      // Late or not: the first answer to a document counts.
       items.forEach((item, index) => item.settle(outcomes[index] ?? missing()));
-      this.observer.batchDone(items.length, (performance.now() - started) / 1000);
+      this.observer.batchDone(items.length, ms / 1000);
     } catch (thrown) {
-      this.#failed(slot, batch, toClipflowError(thrown));
+      if (!batch.signal.aborted) this.#failed(slot, batch, toClipflowError(thrown));
+      else if (slot.givenUp(batch, performance.now() - started, patience)) this.observer.replicaHung(slot.id, 0);
     } finally {
-      slot.batches -= 1;
-      slot.documents -= items.length;
-      slot.exclusive = false;
+      clearTimeout(timer);
+      slot.release(batch);
       this.#moveToEnd(slot);
-      this.#pump();
+      this.#proceed();
     }
   }
 
   /** Replicas that are equally free take turns. */
   #moveToEnd(slot: Slot): void {
-    const { id } = slot.replica.info;
-    if (this.#slots.get(id) !== slot) return;
-    this.#slots.delete(id);
-    this.#slots.set(id, slot);
+    if (this.#slots.get(slot.id) !== slot) return;
+    this.#slots.delete(slot.id);
+    this.#slots.set(slot.id, slot);
+  }
+
+  /** The batch is not cancelled: when the replica was only slow, its answer still comes, and closes its circuit. */
+  #hung(slot: Slot, batch: Batch): void {
+    this.observer.replicaHung(slot.id, batch.items.length);
+    slot.hung(batch);
+    this.#retry(batch.afterHang(this.retries));
+    this.#proceed();
   }
 
   #failed(slot: Slot, batch: Batch, error: ClipflowError): void {
+    const late = slot.isLate(batch); // Then the documents are in other hands.
     if (error.code === 'TRANSPORT_FAILED') {
-      this.#lanes.pushAgain([batch.again()]);
+      if (!late) this.#lanes.pushAgain([batch.again()]);
     } else if (error.code === 'REPLICA_LOST') {
-      this.observer.replicaDied(slot.replica.info.id, batch.items.length);
-      const { again, lost } = batch.afterDeath(this.retries);
-      this.#lanes.pushAgain(again);
-      for (const item of lost) item.settle({ error: this.#diedUnder(batch.deaths + 1) });
+      this.observer.replicaDied(slot.id, batch.items.length);
+      if (!late) this.#retry(batch.afterDeath(this.retries));
     } else {
-      for (const item of batch.items) item.settle({ error: error.toJSON() });
+      this.#judge(slot, error.code);
+      if (!late) for (const item of batch.items) item.settle({ error: error.toJSON() });
     }
-    this.#watchHold();
   }
 
-  #diedUnder(deaths: number): ErrorData {
-    if (deaths === 1)
-      return { code: 'REPLICA_LOST', message: `the replica of "${this.executor}" that held it is gone` };
+  #judge({ circuit }: Slot, code: ErrorCode): void {
+    const others = [...this.#slots.values()].filter((slot) => slot.circuit !== circuit);
+    if (REPLICA_FAULTS.includes(code)) circuit.failed(others.some((slot) => slot.ready && slot.circuit.healthy));
+    else circuit.answered();
+  }
+
+  #retry({ again, lost, failures }: Retry): void {
+    this.#lanes.pushAgain(again);
+    for (const item of lost) item.settle({ error: this.#unanswered(failures) });
+  }
+
+  #unanswered(failures: number): ErrorData {
+    if (failures === 1) {
+      return { code: 'REPLICA_LOST', message: `the replica of "${this.executor}" that held it is gone or hangs` };
+    }
     return {
       code: 'DOCUMENT_KILLS',
-      message: `each of ${deaths} replicas of "${this.executor}" died under this document`,
+      message: `each of ${failures} replicas of "${this.executor}" died or hung under this document`,
     };
   }
 
@@ -207,27 +232,6 @@ export class Dispatcher {
       for (const item of this.#lanes.items()) item.settle({ error: { code: 'UNAVAILABLE', message } });
     }, HOLD_MS).unref();
   }
-}
-
-/** Settles what is still open when the caller goes away or the time is up; returns a function that stops watching. */
-function giveUpOn(items: readonly Item[], { signal, timeoutMs }: SubmitOptions): () => void {
-  const settleAll = (code: 'CANCELLED' | 'DEADLINE_EXCEEDED', message: string): void => {
-    for (const item of items) item.settle({ error: { code, message } });
-  };
-  const onAbort = (): void => settleAll('CANCELLED', 'the caller went away');
-  if (signal?.aborted) onAbort();
-  signal?.addEventListener('abort', onAbort, { once: true });
-  const timer =
-    timeoutMs === undefined
-      ? undefined
-      : setTimeout(
-          () => settleAll('DEADLINE_EXCEEDED', `no answer within ${Math.round(timeoutMs)} ms`),
-          Math.min(timeoutMs, MAX_TIMER_MS),
-        );
-  return () => {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
-  };
 }
 
 function missing(): Outcome {

@@ -8,6 +8,7 @@ import { pollingOf, type ExecutorConfig, type Flow } from '../../src/flow/flow.j
 import { GATEWAY } from '../../src/flow/graph.js';
 import { evaluateWhen } from '../../src/flow/when.js';
 import type { JsonObject } from '../../src/json.js';
+import type { Logger } from '../../src/telemetry/log.js';
 import type { Directory, Replica } from '../../src/transport/transport.js';
 import type { GatewayMetrics } from '../metrics.js';
 import { Budget } from './budget.js';
@@ -63,10 +64,12 @@ export class FlowDispatch {
     private readonly flow: Flow,
     directory: Directory,
     private readonly metrics: GatewayMetrics,
+    log: Logger,
   ) {
     this.budget = new Budget({ docs: flow.limits.queueDocs, bytes: flow.limits.queueBytes });
     for (const { name, shards, retries } of flow.executors) {
-      const dispatcher = (): Dispatcher => new Dispatcher(name, retries, metrics.observerOf(name));
+      const observer = metrics.observerOf(name, log);
+      const dispatcher = (): Dispatcher => new Dispatcher(name, retries, flow.limits.hangMs, observer);
       this.#dispatchers.set(name, Array.from({ length: shards }, dispatcher));
     }
     directory.onChange((replica, change) => {

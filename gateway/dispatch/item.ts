@@ -56,6 +56,15 @@ export class Item {
   }
 }
 
+/** What becomes of a batch that a replica did not answer. */
+export interface Retry {
+  again: Batch[];
+  /** What has used up its retries. */
+  lost: readonly Item[];
+  /** Replicas that died or hung with these documents. */
+  failures: number;
+}
+
 /** Documents that go to a replica together. */
 export class Batch {
   readonly #controller = new AbortController();
@@ -64,7 +73,9 @@ export class Batch {
     readonly lane: LaneSpec,
     readonly items: readonly Item[],
     /** Replicas that died while they held these documents. */
-    readonly deaths: number,
+    readonly deaths = 0,
+    /** Replicas that did not answer these documents in time. */
+    readonly hangs = 0,
   ) {
     for (const item of items) item.batch = this;
   }
@@ -74,34 +85,49 @@ export class Batch {
     return this.#controller.signal;
   }
 
-  itemSettled(): void {
-    if (this.items.every((item) => item.settled)) this.#controller.abort();
+  /** Must have a replica for itself: if that one fails too, it is clear of what. One hang may be mere slowness. */
+  get suspect(): boolean {
+    return this.deaths > 0 || this.hangs > 1;
   }
 
-  /**
-   * What to do after a replica died under this batch. A batch that two replicas did not survive is halved, and halved
-   * again, until the document that kills is alone; `lost` is what has used up its retries.
-   */
-  afterDeath(retries: number): { again: Batch[]; lost: readonly Item[] } {
-    const deaths = this.deaths + 1;
-    const open = this.#open();
-    if (retries === 0 || (open.length === 1 && deaths > retries)) return { again: [], lost: open };
-    if (deaths < 2 || open.length < 2) return { again: [new Batch(this.lane, open, deaths)], lost: [] };
-    const half = Math.ceil(open.length / 2);
-    const parts = [open.slice(0, half), open.slice(half)];
-    return { again: parts.map((part) => new Batch(this.lane, part, deaths)), lost: [] };
+  itemSettled(): void {
+    if (this.items.every((item) => item.settled)) this.giveUp();
+  }
+
+  giveUp(): void {
+    this.#controller.abort();
+  }
+
+  /** What to do after a replica died under this batch. */
+  afterDeath(retries: number): Retry {
+    return this.#after(retries, this.deaths + 1, this.hangs);
+  }
+
+  /** What to do after a replica hung with this batch; its late answer may still settle the documents. */
+  afterHang(retries: number): Retry {
+    return this.#after(retries, this.deaths, this.hangs + 1);
   }
 
   /** The same documents again, after a break that is nobody's fault. */
   again(): Batch {
-    return new Batch(this.lane, this.#open(), this.deaths);
+    return new Batch(this.lane, this.#open(), this.deaths, this.hangs);
   }
 
   /** Two batches of what is still open: the first `size` documents, and the others. */
   cut(size: number): [Batch, Batch] {
     const open = this.#open();
-    const part = (items: readonly Item[]): Batch => new Batch(this.lane, items, this.deaths);
+    const part = (items: readonly Item[]): Batch => new Batch(this.lane, items, this.deaths, this.hangs);
     return [part(open.slice(0, size)), part(open.slice(size))];
+  }
+
+  /** A batch that two replicas failed under is halved, and halved again, until the document that does it is alone. */
+  #after(retries: number, deaths: number, hangs: number): Retry {
+    const failures = deaths + hangs;
+    const open = this.#open();
+    if (retries === 0 || (open.length === 1 && failures > retries)) return { again: [], lost: open, failures };
+    const half = failures < 2 ? open.length : Math.ceil(open.length / 2);
+    const parts = [open.slice(0, half), open.slice(half)].filter((part) => part.length > 0);
+    return { again: parts.map((part) => new Batch(this.lane, part, deaths, hangs)), lost: [], failures };
   }
 
   #open(): Item[] {

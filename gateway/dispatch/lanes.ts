@@ -36,10 +36,10 @@ export class Lanes {
     this.#again.unshift(...batches.filter((batch) => batch.items.length > 0));
   }
 
-  /** True when the next batch must have a replica for itself: if that replica dies, it is clear of what. */
+  /** True when the next batch must have a replica for itself. */
   get nextIsSuspect(): boolean {
     this.#dropSettled();
-    return (this.#again[0]?.deaths ?? 0) > 0;
+    return this.#again[0]?.suspect ?? false;
   }
 
   /** A batch of at most `size` documents: interactive work before bulk work, lanes and callers in turn. */
@@ -62,7 +62,7 @@ export class Lanes {
         );
         this.#lanes.delete(key);
         if (waits(lane)) this.#lanes.set(key, lane);
-        return new Batch(lane.spec, items, 0);
+        return new Batch(lane.spec, items);
       }
     }
     return undefined;

@@ -50,6 +50,7 @@ function fillLimits(limits: NonNullable<GatewayFile['limits']>): Limits {
     queueBytes: limits.queue_bytes ?? DEFAULTS.limits.queueBytes,
     uriBytes: limits.uri_bytes ?? DEFAULTS.limits.uriBytes,
     uriTimeoutMs: limits.uri_timeout ?? DEFAULTS.limits.uriTimeoutMs,
+    hangMs: limits.hang ?? DEFAULTS.limits.hangMs,
   };
 }
 

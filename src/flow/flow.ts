@@ -46,6 +46,8 @@ export interface Limits {
   readonly queueBytes: number;
   readonly uriBytes: number;
   readonly uriTimeoutMs: number;
+  /** How long a replica may be silent about a batch, however quick it usually is. */
+  readonly hangMs: number;
 }
 
 export interface GatewayConfig {

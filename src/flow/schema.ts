@@ -27,6 +27,7 @@ export const DEFAULTS = {
     queueBytes: 512 * MIB,
     uriBytes: 64 * MIB,
     uriTimeoutMs: 10_000,
+    hangMs: 10_000,
   },
 } as const;
 
@@ -130,6 +131,11 @@ const limitsShape = {
   queue_bytes: field(atLeastOne, 'Bytes that may wait at the gateway.', DEFAULTS.limits.queueBytes),
   uri_bytes: field(atLeastOne, 'Bytes fetched from one uri.', DEFAULTS.limits.uriBytes),
   uri_timeout: field(atLeastOne, 'Milliseconds that fetching one uri may take.', DEFAULTS.limits.uriTimeoutMs),
+  hang: field(
+    atLeastOne,
+    'Milliseconds after which a batch that takes 20 times longer than usual is given to another replica.',
+    DEFAULTS.limits.hangMs,
+  ),
 };
 
 const gatewayShape = {

@@ -21,6 +21,7 @@ describe('loadFlow', () => {
         queueBytes: 536870912,
         uriBytes: 67108864,
         uriTimeoutMs: 10000,
+        hangMs: 10000,
       },
       gateway: {
         host: '0.0.0.0',

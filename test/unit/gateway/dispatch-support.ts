@@ -2,20 +2,27 @@ import { Dispatcher, type SubmitOptions, type Work } from '../../../gateway/disp
 import type { Outcome } from '../../../src/call.js';
 import { FakeReplica } from './fake-replica.js';
 
+/** Patience with batches that are usually quick. */
+export const HANG_MS = 10_000;
+
 export interface Setup {
   dispatcher: Dispatcher;
   /** Documents of each batch under which a replica died. */
   deaths: number[];
+  /** Replicas that hung. */
+  hangs: string[];
 }
 
 export function dispatcherWith({ retries = 3 } = {}): Setup {
   const deaths: number[] = [];
+  const hangs: string[] = [];
   const observer = {
     batchSent: () => {},
     batchDone: () => {},
     replicaDied: (_replica: string, documents: number) => void deaths.push(documents),
+    replicaHung: (replica: string) => void hangs.push(replica),
   };
-  return { dispatcher: new Dispatcher('clip', retries, observer), deaths };
+  return { dispatcher: new Dispatcher('clip', retries, HANG_MS, observer), deaths, hangs };
 }
 
 /** Each word a document. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { pino } from 'pino';
 import { FlowDispatch, type FlowRequest } from '../../../gateway/dispatch/flow-dispatch.js';
 import { GatewayMetrics } from '../../../gateway/metrics.js';
 import type { Outcome } from '../../../src/call.js';
@@ -21,7 +22,7 @@ class TestFlow {
 
   constructor(executors: string, limits = '{}') {
     const flow = loadFlow({ text: `with: {limits: ${limits}}\nexecutors:\n${executors}` }, {});
-    this.dispatch = new FlowDispatch(flow, this.directory, new GatewayMetrics());
+    this.dispatch = new FlowDispatch(flow, this.directory, new GatewayMetrics(), pino({ level: 'silent' }));
   }
 
   serve(executor: string, change: Change, info: Partial<ReplicaInfo> = {}): FakeReplica {

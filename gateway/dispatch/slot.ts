@@ -1,0 +1,69 @@
+import type { Replica } from '../../src/transport/transport.js';
+import { Circuit } from './circuit.js';
+import type { Batch } from './item.js';
+
+/** Batches whose late answers are waited for; those before are given up, as they may never be answered. */
+const MAX_LATE = 4;
+
+/** What a dispatcher knows of one replica: the batches that it gave to it, and whether it gets more. */
+export class Slot {
+  readonly circuit: Circuit;
+  #running = new Set<Batch>();
+  /** Batches whose documents were given to another replica, as this one did not answer in time. */
+  #late = new Set<Batch>();
+
+  /** @param onTry the replica may be tried again after its circuit was open */
+  constructor(
+    readonly replica: Replica,
+    onTry: () => void,
+  ) {
+    this.circuit = new Circuit(onTry);
+  }
+
+  get id(): string {
+    return this.replica.info.id;
+  }
+
+  get ready(): boolean {
+    return this.replica.info.state === 'ready' && !this.circuit.open;
+  }
+
+  get documents(): number {
+    let documents = 0;
+    for (const { items } of this.#running) documents += items.length;
+    return documents;
+  }
+
+  /** @param alone for a batch that nothing else may run beside */
+  hasRoom(alone: boolean): boolean {
+    if (!this.ready || [...this.#running].some(({ suspect }) => suspect)) return false;
+    return this.#running.size < (alone || this.circuit.trying ? 1 : this.replica.info.credit);
+  }
+
+  take(batch: Batch): void {
+    this.#running.add(batch);
+  }
+
+  /** The batch is in other hands; its answer still tells that the replica lives. */
+  hung(batch: Batch): void {
+    this.circuit.hung();
+    this.#running.delete(batch);
+    this.#late.add(batch);
+    const [oldest] = this.#late;
+    if (this.#late.size > MAX_LATE) oldest?.giveUp();
+  }
+
+  /** Nobody waits for the batch any more, after `ms`. True when the replica hangs: short deadlines must not hide it. */
+  givenUp(batch: Batch, ms: number, patienceMs: number): boolean {
+    return !this.isLate(batch) && this.circuit.silent(ms, patienceMs);
+  }
+
+  isLate(batch: Batch): boolean {
+    return this.#late.has(batch);
+  }
+
+  release(batch: Batch): void {
+    this.#running.delete(batch);
+    this.#late.delete(batch);
+  }
+}
