@@ -32,7 +32,12 @@ export const ERRORS = {
   },
   UNAVAILABLE: { http: 503, grpc: 14, retryable: true, meaning: 'No replica of an executor can take the work.' },
   REPLICA_LOST: { http: 503, grpc: 14, retryable: true, meaning: 'The replica that held the work is gone.' },
-  DOCUMENT_KILLS: { http: 500, grpc: 13, retryable: false, meaning: 'Each replica that took this document died or hung.' },
+  DOCUMENT_KILLS: {
+    http: 500,
+    grpc: 13,
+    retryable: false,
+    meaning: 'Each replica that took this document died or hung.',
+  },
   EXECUTOR_FAILED: { http: 500, grpc: 13, retryable: false, meaning: 'The code of an executor threw.' },
   INVALID_FLOW: { http: 500, grpc: 9, retryable: false, meaning: 'The flow file is wrong; nothing was started.' },
   INVALID_MODEL: {
