@@ -3,7 +3,7 @@ import tseslint from 'typescript-eslint';
 import importX from 'eslint-plugin-import-x';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', 'models/', '**/*.d.ts'] },
+  { ignores: ['.cache/', 'dist/', 'node_modules/', 'models/', '**/*.d.ts'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
