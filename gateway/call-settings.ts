@@ -1,5 +1,11 @@
+import type { Socket } from 'node:net';
 import { ClipflowError } from '../src/errors.js';
 import type { Priority } from './dispatch/item.js';
+
+/** A connection, as callers without a token are told apart. */
+export function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress}:${remotePort}`;
+}
 
 /** What a caller may say beside its request: HTTP headers or gRPC metadata of the same names. */
 export interface CallSettings {

@@ -1,4 +1,5 @@
 import type { Document } from '../../src/document/document.js';
+import { cosine } from './cosine.js';
 
 /** Published CLIP's logit scale, exp(4.60517), which `/rank` of CLIP-as-service uses for every model. */
 const LOGIT_SCALE = 100;
@@ -11,7 +12,7 @@ const LOGIT_SCALE = 100;
 export function rankMatches(query: Document): void {
   const embedding = query.embedding?.toFloat32();
   if (!embedding || query.matches.length === 0) return;
-  const scored = query.matches.map((match) => ({ match, cosine: cosine(embedding, match.embedding?.toFloat32()) }));
+  const scored = query.matches.map((match) => ({ match, cosine: cosineWith(embedding, match) }));
   const greatest = Math.max(...scored.map((one) => one.cosine));
   const weights = scored.map((one) => Math.exp(LOGIT_SCALE * (one.cosine - greatest)));
   const sum = weights.reduce((total, weight) => total + weight, 0);
@@ -27,14 +28,7 @@ export function rankMatches(query: Document): void {
 }
 
 /** -1 for a match without embedding: it had no content, and stands last. */
-function cosine(a: Float32Array, b: Float32Array | undefined): number {
-  if (!b) return -1;
-  let [dot, aa, bb] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    const [x, y] = [a[i] ?? 0, b[i] ?? 0];
-    dot += x * y;
-    aa += x * x;
-    bb += y * y;
-  }
-  return dot / Math.sqrt(aa * bb);
+function cosineWith(query: Float32Array, match: Document): number {
+  const embedding = match.embedding?.toFloat32();
+  return embedding ? cosine(query, embedding) : -1;
 }

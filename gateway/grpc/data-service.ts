@@ -5,7 +5,6 @@ import { type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall, type
 import { decodeDataRequest, encodeDataRequest } from '../../src/document/request.js';
 import { ClipflowError, ERRORS, toClipflowError } from '../../src/errors.js';
 import type { ProtocolAnswer } from '../answer.js';
-import type { Caller } from '../auth/tokens.js';
 import { callSettings } from '../call-settings.js';
 import { answerDataRequest } from '../data-request.js';
 import { OrderedAnswers } from '../ordered.js';
@@ -25,9 +24,9 @@ export async function callStream(context: ProtocolContext, call: StreamCall): Pr
     write(call, answer, signal),
   );
   const serve = async (): Promise<void> => {
-    const caller = callerOf(context, call);
+    const from = settingsOf(context, call);
     for await (const bytes of call.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      await answers.push(answer(context, call, caller, bytes, signal));
+      await answers.push(answer(context, call, from, bytes, signal));
       if (signal.aborted) return;
     }
     await answers.end();
@@ -77,7 +76,7 @@ async function idleWhileDraining(
 /** `JinaSingleDataRequestRPC.process_single_data`: one request, one answer. */
 export async function callOnce(context: ProtocolContext, call: UnaryCall, done: sendUnaryData<Buffer>): Promise<void> {
   try {
-    done(null, encode(await answer(context, call, callerOf(context, call), call.request, cancelSignal(call))));
+    done(null, encode(await answer(context, call, settingsOf(context, call), call.request, cancelSignal(call))));
   } catch (thrown) {
     done(serviceError(toClipflowError(thrown)));
   }
@@ -86,17 +85,14 @@ export async function callOnce(context: ProtocolContext, call: UnaryCall, done: 
 async function answer(
   context: ProtocolContext,
   call: StreamCall | UnaryCall,
-  caller: Caller,
+  { timeoutMs: wished = Infinity, ...from }: ReturnType<typeof settingsOf>,
   bytes: Buffer,
   signal: AbortSignal,
 ): Promise<ProtocolAnswer> {
-  const { timeoutMs: wished = Infinity, priority } = callSettings((name) => call.metadata.get(name)[0]?.toString());
   const timeoutMs = Math.min(wished, Number(call.getDeadline()) - Date.now());
   return answerDataRequest(context, decodeDataRequest(bytes), {
     protocol: 'grpc',
-    caller,
-    peer: call.getPeer(),
-    priority,
+    ...from,
     signal,
     patient: true,
     ...(Number.isFinite(timeoutMs) ? { timeoutMs } : {}),
@@ -118,9 +114,10 @@ function encode({ response, failure }: ProtocolAnswer): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function callerOf({ tokens }: ProtocolContext, call: StreamCall | UnaryCall): Caller {
-  const [authorization] = call.metadata.get('authorization');
-  return tokens.check(authorization?.toString());
+/** Who calls, and what the metadata says: once for all requests of a stream. */
+function settingsOf({ tokens }: ProtocolContext, call: StreamCall | UnaryCall) {
+  const metadata = (name: string): string | undefined => call.metadata.get(name)[0]?.toString();
+  return { caller: tokens.check(metadata('authorization')), peer: call.getPeer(), ...callSettings(metadata) };
 }
 
 function cancelSignal(call: StreamCall | UnaryCall): AbortSignal {

@@ -40,7 +40,9 @@ export async function createHttpApp(context: ProtocolContext, { tls, data }: Htt
   // Scopes, so that the check of tokens holds for documents alone.
   if (data) await app.register(async (scope) => addDataRoutes(scope, context));
   await app.register(async (scope) => addOperationRoutes(scope, context));
-  await app.register(swagger, { mode: 'static', specification: { document: openApi(context) } });
+  const document = openApi(context);
+  app.get('/openapi.json', async () => document);
+  await app.register(swagger, { mode: 'static', specification: { document } });
   await app.register(swaggerUi, { routePrefix: '/docs' });
   return app;
 }
@@ -59,7 +61,6 @@ function addOperationRoutes(app: FastifyInstance, context: ProtocolContext): voi
     tokens.check(request.headers.authorization);
     return { ...about(), executors: flow.executors.map(({ name }) => ({ name, replicas: statuses.of(name) })) };
   });
-  app.get('/openapi.json', async () => openApi(context));
   app.get('/metrics', async (_request, reply) =>
     reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   );

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 
 import { requestFromJson, responseToJson } from '../../src/document/request-json.js';
 import { httpStatusOf, retryAfter } from '../answer.js';
 import type { Caller } from '../auth/tokens.js';
-import { callSettings } from '../call-settings.js';
+import { callSettings, peerOf } from '../call-settings.js';
 import { answerDataRequest } from '../data-request.js';
 import type { ProtocolContext } from '../protocol-context.js';
 
@@ -74,7 +74,7 @@ async function post(
   const { response, failure } = await answerDataRequest(context, request, {
     protocol: 'http',
     caller,
-    peer: `${http.socket.remoteAddress}:${http.socket.remotePort}`,
+    peer: peerOf(http.socket),
     ...callSettings((name) => http.headers[name]?.toString()),
     signal: hangUpSignal(reply),
   });

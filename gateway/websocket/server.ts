@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { peerOf } from '../call-settings.js';
 import { dryRunBytes } from '../dry-run.js';
 import type { Caller } from '../auth/tokens.js';
 import type { ProtocolContext } from '../protocol-context.js';
@@ -42,7 +43,7 @@ export class WebSocketProtocol {
         if (path === '/')
           serveSocket(
             this.context,
-            { caller, peer: peerOf(request) },
+            { caller, peer: peerOf(request.socket) },
             webSocket,
             webSocket.protocol === 'bytes' ? BYTES : JSON_TEXT,
           );
@@ -65,10 +66,6 @@ export class WebSocketProtocol {
     await Promise.all(sockets.map((socket) => closed(socket)));
     this.#server.close();
   }
-}
-
-function peerOf({ socket }: IncomingMessage): string {
-  return `${socket.remoteAddress}:${socket.remotePort}`;
 }
 
 function refuse(socket: Duplex, status: string): void {

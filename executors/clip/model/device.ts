@@ -10,7 +10,6 @@ export type Provider = 'cpu' | 'cuda' | 'tensorrt';
 
 /** What a flow may ask for: `auto` takes CUDA if it can be had, else the CPU. */
 export const DEVICES = ['cpu', 'cuda', 'tensorrt', 'auto'] as const;
-export type Device = (typeof DEVICES)[number];
 
 /**
  * The providers to try for a device, in this order.

@@ -15,10 +15,6 @@ const ARRAYS = {
   int64: BigInt64Array<ArrayBuffer>,
 };
 
-export function isTensorType(name: string): name is TensorType {
-  return name in ARRAYS;
-}
-
 /** A tensor in row-major order. Its ArrayBuffer moves between threads, so it must hold nothing else that is needed. */
 export interface TensorData<T extends TensorType = TensorType> {
   type: T;

@@ -1,3 +1,4 @@
+import { cosine } from '../../cosine.js';
 import type { TextTokenizer } from '../../text/tokenizer.js';
 import { embedTexts } from '../embed.js';
 import type { Session } from '../session.js';
@@ -72,9 +73,4 @@ function isSame(cosine: number): boolean {
 
 function leastCosine(vectors: readonly Float32Array[], wanted: readonly Float32Array[]): number {
   return Math.min(...vectors.map((vector, row) => cosine(vector, wanted[row] ?? new Float32Array())));
-}
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  const dot = a.reduce((sum, value, i) => sum + value * (b[i] ?? Number.NaN), 0);
-  return dot / (Math.hypot(...a) * Math.hypot(...b));
 }
