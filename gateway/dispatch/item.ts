@@ -1,4 +1,5 @@
 import type { Outcome } from '../../src/call.js';
+import { ClipflowError } from '../../src/errors.js';
 import type { JsonObject } from '../../src/json.js';
 
 /** What must be equal for documents to share a batch. */
@@ -65,9 +66,13 @@ export interface Retry {
   failures: number;
 }
 
+/** Why a batch is given up. One for all: a reason of its own for each, with its stack, costs more than the rest of a batch. */
+const NOBODY_WAITS = new ClipflowError('CANCELLED', 'nobody waits for these documents any more');
+
 /** Documents that go to a replica together. */
 export class Batch {
   readonly #controller = new AbortController();
+  #waitedFor: number;
 
   constructor(
     readonly lane: LaneSpec,
@@ -78,6 +83,7 @@ export class Batch {
     readonly hangs = 0,
   ) {
     for (const item of items) item.batch = this;
+    this.#waitedFor = this.#open().length;
   }
 
   /** Aborts when nobody waits for any of the documents any more. */
@@ -91,11 +97,11 @@ export class Batch {
   }
 
   itemSettled(): void {
-    if (this.items.every((item) => item.settled)) this.giveUp();
+    if (--this.#waitedFor === 0) this.giveUp();
   }
 
   giveUp(): void {
-    this.#controller.abort();
+    this.#controller.abort(NOBODY_WAITS);
   }
 
   /** What to do after a replica died under this batch. */

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--suite stack|text-length] [--quick] [--only text|image|tiny|vit]... [--protocol http|grpc]
+ * `npm run bench -- [--suite stack|text-length|overhead] [--quick] [--only text|image|tiny|vit]... [--protocol http|grpc]
  * [--json FILE]`: see docs/benchmarks.md.
  */
 import { writeFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { PROTOCOLS } from './contender.js';
 import { describeMachine } from './machine.js';
 import { describe } from './report.js';
-import { StackSuite, SUITES, TextLengthSuite, type Suite } from './suite.js';
+import { OverheadSuite, StackSuite, SUITES, TextLengthSuite, type Suite } from './suite.js';
 import { MODALITIES } from './workload.js';
 
 const MODELS = { tiny: 'tiny-clip', vit: 'vit-b-32-synthetic' };
@@ -23,7 +23,12 @@ const { values } = parseArgs({
 });
 const filters = [...Object.keys(MODELS), ...MODALITIES];
 for (const filter of values.only) oneOf('only', filter, filters);
-const suite: Suite = oneOf('suite', values.suite, SUITES) === 'stack' ? new StackSuite() : new TextLengthSuite();
+const suites: Record<(typeof SUITES)[number], () => Suite> = {
+  stack: () => new StackSuite(),
+  'text-length': () => new TextLengthSuite(),
+  overhead: () => new OverheadSuite(),
+};
+const suite = suites[oneOf('suite', values.suite, SUITES)]();
 const choice = {
   models: chosen(Object.keys(MODELS) as (keyof typeof MODELS)[]).map((name) => MODELS[name]),
   modalities: chosen(MODALITIES),

@@ -1,5 +1,6 @@
 import type { Machine } from './machine.js';
 import type { Latency, Throughput } from './measure.js';
+import type { Overhead } from './overhead/overhead.js';
 import type { TextLength } from './text-length.js';
 import { median } from '../support/vectors.js';
 
@@ -57,6 +58,15 @@ export function textLengthTable(rows: readonly TextLength[]): string {
   const lines = rows.map(({ model, batch, tokens, bare, trimmed, ratio, cosine }) => [
     ...[model, String(batch), String(tokens), median(bare).toFixed(1), median(trimmed).toFixed(1), ratio.toFixed(2)],
     ...[range(trimmed.map((rate, i) => rate / at(bare, i))), cosine.toFixed(7)],
+  ]);
+  return table([head, ...lines], 1);
+}
+
+export function overheadTable(rows: readonly Overhead[]): string {
+  const head = ['contender', 'in flight', 'calls/s', 'p50 ms', 'p99 ms', 'ratio'];
+  const lines = rows.map(({ contender, inFlight, rate, p50Ms, p99Ms, ratio }) => [
+    ...[contender, String(inFlight), median(rate).toFixed(0)],
+    ...[median(p50Ms).toFixed(2), median(p99Ms).toFixed(2), ratio.toFixed(2)],
   ]);
   return table([head, ...lines], 1);
 }

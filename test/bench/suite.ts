@@ -1,10 +1,11 @@
 import type { Protocol } from './contender.js';
 import { BATCH, Comparison, type Effort, type Latency, type Throughput } from './measure.js';
-import { latencyTable, ratios, textLengthTable, throughputTable } from './report.js';
+import { measureOverhead, type Overhead } from './overhead/overhead.js';
+import { latencyTable, overheadTable, ratios, textLengthTable, throughputTable } from './report.js';
 import { TextLengthComparison, type TextLength, type TextLengthEffort } from './text-length.js';
 import type { Modality } from './workload.js';
 
-export const SUITES = ['stack', 'text-length'] as const;
+export const SUITES = ['stack', 'text-length', 'overhead'] as const;
 
 /** What is measured: of which models, and how long. */
 export interface Choice {
@@ -76,5 +77,19 @@ export class TextLengthSuite implements Suite {
 
   tables(): string {
     return textLengthTable(this.results.textLength);
+  }
+}
+
+/** An identity executor behind the whole stack beside bare echoes. */
+export class OverheadSuite implements Suite {
+  readonly results: { overhead: Overhead[] } = { overhead: [] };
+
+  async run({ quick }: Choice): Promise<void> {
+    const effort = quick ? { rounds: 2, legSeconds: 1 } : { rounds: 5, legSeconds: 3 };
+    this.results.overhead.push(...(await measureOverhead(effort)));
+  }
+
+  tables(): string {
+    return overheadTable(this.results.overhead);
   }
 }

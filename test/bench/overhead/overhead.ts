@@ -1,0 +1,141 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { FlowProcess } from '../../support/flow-process.js';
+import { NatsServer } from '../../support/nats-server.js';
+import { median } from '../../support/vectors.js';
+import type { Leg, LegResult } from './caller-process.js';
+import type { Peer } from './peer.js';
+
+export interface OverheadEffort {
+  rounds: number;
+  legSeconds: number;
+}
+
+/** One contender at one number of calls under way; a figure for each round. */
+export interface Overhead {
+  contender: string;
+  inFlight: number;
+  /** Calls per second. */
+  rate: number[];
+  p50Ms: number[];
+  p99Ms: number[];
+  /** Median of the rounds' rate over that of the bare gRPC echo. */
+  ratio: number;
+}
+
+const IN_FLIGHT = [1, 8, 64];
+const WARM_UP_SECONDS = 4;
+const BARE_GRPC = 'bare gRPC echo';
+
+/** An identity executor behind the whole stack beside bare echoes, all in one run, a leg of each in turn. */
+export async function measureOverhead({ rounds, legSeconds }: OverheadEffort): Promise<Overhead[]> {
+  await using nats = await NatsServer.start();
+  await using grpcEcho = await Child.start('./echo-process.js', 'grpc');
+  await using _natsEcho = await Child.start('./echo-process.js', 'nats', nats.address);
+  await using embedded = await startFlow('embedded');
+  await using overNats = await startFlow(nats.address);
+  const { port } = grpcEcho.hello as { port: number };
+  await using bareGrpc = await startCaller({ kind: 'grpc', address: `127.0.0.1:${port}` });
+  await using bareNats = await startCaller({ kind: 'nats', address: nats.address });
+  await using stackEmbedded = await startCaller({ kind: 'grpc', address: new URL(embedded.url).host });
+  await using stackNats = await startCaller({ kind: 'grpc', address: new URL(overNats.url).host });
+  const callers = new Map([
+    [BARE_GRPC, bareGrpc],
+    ['bare NATS request', bareNats],
+    ['clipflow, embedded', stackEmbedded],
+    ['clipflow, NATS', stackNats],
+  ]);
+  // V8 compiles what is called often: a server that has run for a while is what counts, on both sides.
+  for (const caller of callers.values()) await runLeg(caller, Math.max(...IN_FLIGHT), WARM_UP_SECONDS);
+  const results: Overhead[] = [];
+  for (const inFlight of IN_FLIGHT) results.push(...(await compare(callers, inFlight, rounds, legSeconds)));
+  return results;
+}
+
+async function compare(
+  callers: ReadonlyMap<string, Child>,
+  inFlight: number,
+  rounds: number,
+  legSeconds: number,
+): Promise<Overhead[]> {
+  const rows = new Map<string, Overhead>();
+  for (const [contender, caller] of callers) {
+    await runLeg(caller, inFlight, legSeconds / 2);
+    rows.set(contender, { contender, inFlight, rate: [], p50Ms: [], p99Ms: [], ratio: NaN });
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const [contender, caller] of callers) {
+      const { calls, seconds, latenciesMs } = await runLeg(caller, inFlight, legSeconds);
+      const row = rows.get(contender);
+      row?.rate.push(calls / seconds);
+      row?.p50Ms.push(percentile(latenciesMs, 0.5));
+      row?.p99Ms.push(percentile(latenciesMs, 0.99));
+    }
+  }
+  const base = rows.get(BARE_GRPC)?.rate ?? [];
+  return [...rows.values()].map((row) => ({
+    ...row,
+    ratio: median(row.rate.map((rate, round) => rate / (base[round] ?? NaN))),
+  }));
+}
+
+function runLeg(caller: Child, inFlight: number, seconds: number): Promise<LegResult> {
+  return caller.ask<LegResult>({ seconds, inFlight } satisfies Leg);
+}
+
+function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+}
+
+function startFlow(transport: string): Promise<FlowProcess> {
+  const executor = fileURLToPath(new URL('./identity-executor.js', import.meta.url));
+  return FlowProcess.start({
+    text: `executors: [{name: identity, uses: ${JSON.stringify(executor)}}]`,
+    args: ['--transport', transport],
+  });
+}
+
+function startCaller(peer: Peer): Promise<Child> {
+  return Child.start('./caller-process.js', JSON.stringify(peer));
+}
+
+/** A process beside this one that says hello, then answers what it is asked. */
+class Child implements AsyncDisposable {
+  hello: unknown;
+
+  private constructor(private readonly child: ChildProcess) {}
+
+  static async start(file: string, ...args: string[]): Promise<Child> {
+    const child = new Child(fork(new URL(file, import.meta.url), args));
+    child.hello = await child.#message();
+    return child;
+  }
+
+  async ask<T>(question: object): Promise<T> {
+    this.child.send(question);
+    return (await this.#message()) as T;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.child.exitCode !== null) return;
+    this.child.disconnect();
+    await once(this.child, 'exit');
+  }
+
+  async #message(): Promise<unknown> {
+    const over = new AbortController();
+    const { signal } = over;
+    const ended = once(this.child, 'exit', { signal }).then(([code]) => {
+      throw new Error(`a process of the benchmark ended with ${String(code)}; its output says why`);
+    });
+    ended.catch(() => {}); // Aborted when the message came.
+    try {
+      const [message] = (await Promise.race([once(this.child, 'message', { signal }), ended])) as [unknown];
+      return message;
+    } finally {
+      over.abort();
+    }
+  }
+}
