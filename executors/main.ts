@@ -52,12 +52,12 @@ export async function startReplica(flow: Flow, options: ReplicaOptions, log: Log
       endpoints: runtime.endpoints,
       batchSize: config.batchSize ?? executor.batchSize,
       credit: CREDIT,
-      outstanding: 0,
     },
     (message, signal) => {
       if (!ready) throw new ClipflowError('UNAVAILABLE', `replica ${id} is still starting`);
       return runtime.handle(message, signal);
     },
+    () => runtime.held,
   );
   const { monitoringPort } = options;
   const stopMetrics =

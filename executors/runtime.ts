@@ -14,6 +14,7 @@ export interface CallObserver {
 /** Runs an executor's methods for the calls that a transport brings. */
 export class ExecutorRuntime {
   readonly #methods = new Map<string, RequestMethod>();
+  #held = 0;
 
   /** @param requests endpoint to method name, from the class and the flow's `uses_requests` */
   constructor(
@@ -38,13 +39,21 @@ export class ExecutorRuntime {
     return [...this.#methods.keys()];
   }
 
+  /** Documents of calls that are not answered yet. */
+  get held(): number {
+    return this.#held;
+  }
+
   async handle(message: Message, signal: AbortSignal): Promise<Message> {
     const { endpoint, parameters, docs } = decodeCall(message);
     const started = performance.now();
-    const outcomes = await this.#answer(docs, { endpoint, parameters, signal });
+    this.#held += docs.length;
+    const outcomes = await this.#answer(docs, { endpoint, parameters, signal }).finally(() => {
+      this.#held -= docs.length;
+    });
     const failed = outcomes.filter((outcome) => 'error' in outcome).length;
     this.observer.callDone(endpoint, docs.length, failed, (performance.now() - started) / 1000);
-    return encodeOutcomes(outcomes);
+    return encodeOutcomes(outcomes, this.#held);
   }
 
   /** The documents of a batch come from different callers: when the method throws, each is tried by itself. */

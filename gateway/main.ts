@@ -20,6 +20,8 @@ export interface GatewayOptions {
   tokensFile?: string | undefined;
 }
 
+const TELL_SERVING_MS = 1000;
+
 /** Starts the gateway of a flow; it is ready once each executor has a ready replica. */
 export async function startGateway(flow: Flow, options: GatewayOptions, log: Logger): Promise<Running> {
   const tokens = Tokens.load(options.tokensFile, log);
@@ -42,6 +44,8 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
   };
   tellServing();
   directory.onChange(tellServing);
+  // The directory does not tell of a circuit that opens or closes.
+  const telling = setInterval(tellServing, TELL_SERVING_MS).unref();
   const stopMetrics =
     options.monitoringPort === undefined
       ? () => {}
@@ -51,6 +55,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
     ready: whenReady(directory, dispatch).then(() => ({ ports: ports.map(({ port }) => port) })),
     drain: async () => {
       drain.abort();
+      clearInterval(telling);
       tellServing();
       await Promise.all(ports.map((port) => port.close()));
       stopMetrics();

@@ -26,6 +26,12 @@ export class GatewayMetrics {
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   );
   readonly #deaths = this.#counter('replica_deaths_total', 'Replicas that died with work in hand.', ['executor']);
+  readonly #hedges = this.#counter('hedges_total', 'Batches that a second replica was asked for as well.', [
+    'executor',
+  ]);
+  readonly #hedgesWon = this.#counter('hedges_won_total', 'Of these, those that the second replica answered first.', [
+    'executor',
+  ]);
   readonly #hangs = this.#counter('replica_hangs_total', 'Batches that a replica did not answer in time.', [
     'executor',
   ]);
@@ -53,6 +59,11 @@ export class GatewayMetrics {
         this.#hangs.inc({ executor });
         log.warn({ event: 'replica_hung', executor, replica, documents });
       },
+      batchHedged: (replica, documents) => {
+        this.#hedges.inc({ executor });
+        log.debug({ event: 'batch_hedged', executor, replica, documents });
+      },
+      hedgeWon: () => this.#hedgesWon.inc({ executor }),
     };
   }
 

@@ -19,6 +19,7 @@ const CallHeader = z.object({
 });
 
 const AnswerHeader = z.object({
+  held: z.int().nonnegative().default(0),
   errors: z.array(
     z.object({
       index: z.int().nonnegative(),
@@ -36,15 +37,21 @@ export function decodeCall(message: Message): Call {
   return { ...CallHeader.parse(message.header), docs: message.parts };
 }
 
-/** A failed document travels as an empty part, and its error in the header. */
-export function encodeOutcomes(outcomes: readonly Outcome[]): Message {
+/**
+ * A failed document travels as an empty part, and its error in the header.
+ * @param held documents that the replica still has, from all gateways
+ */
+export function encodeOutcomes(outcomes: readonly Outcome[], held: number): Message {
   const errors = outcomes.flatMap((outcome, index) => ('error' in outcome ? [{ index, ...outcome.error }] : []));
-  return { header: { errors }, parts: outcomes.map((outcome) => ('doc' in outcome ? outcome.doc : new Uint8Array())) };
+  return {
+    header: { held, errors },
+    parts: outcomes.map((outcome) => ('doc' in outcome ? outcome.doc : new Uint8Array())),
+  };
 }
 
 /** @param expected documents that the call held */
-export function decodeOutcomes(message: Message, expected: number): Outcome[] {
-  const { errors } = AnswerHeader.parse(message.header);
+export function decodeOutcomes(message: Message, expected: number): { outcomes: Outcome[]; held: number } {
+  const { held, errors } = AnswerHeader.parse(message.header);
   if (message.parts.length !== expected) {
     throw new ClipflowError(
       'INTERNAL',
@@ -53,5 +60,5 @@ export function decodeOutcomes(message: Message, expected: number): Outcome[] {
   }
   const outcomes: Outcome[] = message.parts.map((doc) => ({ doc }));
   for (const { index, ...error } of errors) outcomes[index] = { error };
-  return outcomes;
+  return { outcomes, held };
 }

@@ -3,10 +3,12 @@ import { toClipflowError, type ClipflowError, type ErrorCode, type ErrorData } f
 import type { JsonObject } from '../../src/json.js';
 import type { Replica } from '../../src/transport/transport.js';
 import { giveUpOn } from './give-up.js';
+import { Hedge } from './hedge.js';
 import { Item, type Batch, type LaneSpec, type Priority, type Retry, type Share } from './item.js';
 import { Lanes } from './lanes.js';
-import { Patience } from './patience.js';
-import { Slot } from './slot.js';
+import { MAX_TIMER_MS, Patience } from './patience.js';
+import type { Slot } from './slot.js';
+import { Slots } from './slots.js';
 
 /** A document as a protocol hands it over. */
 export interface Work {
@@ -33,6 +35,20 @@ export interface DispatchObserver {
   replicaDied(replica: string, documents: number): void;
   /** Nothing came back for so long that it gets no more, and `documents` that somebody waits for go to another. */
   replicaHung(replica: string, documents: number): void;
+  /** `documents` that `replica` has had for too long were given to a second one as well. */
+  batchHedged(replica: string, documents: number): void;
+  /** The second one was first to answer. */
+  hedgeWon(): void;
+}
+
+export interface DispatcherOptions {
+  executor: string;
+  /** Further replicas that documents are given to when one died or hung under them. */
+  retries: number;
+  /** Milliseconds after which a batch may be taken for hung, however quick others are. */
+  hangMs: number;
+  /** How many times the 99th percentile a batch may take before a second replica is asked too. Default: none is. */
+  hedge?: number | undefined;
 }
 
 /** How long work waits while no replica is ready, before it is answered with UNAVAILABLE. */
@@ -43,24 +59,22 @@ const REPLICA_FAULTS: readonly ErrorCode[] = ['EXECUTOR_FAILED', 'INTERNAL'];
 
 /**
  * Spreads the documents for one executor (one shard of it) over its replicas. Needs no timer: whenever a replica has
- * credit it gets what waits, up to its batch size, at once; while none has, documents gather. The replica with the
- * fewest outstanding documents is served first. A timer runs only for what has been sent: see `Patience`.
+ * credit it gets what waits, up to its batch size, at once; while none has, documents gather. Which replica is served
+ * first, `Slots` tells. Timers run only for what has been sent: see `Patience` and `Hedge`.
  */
 export class Dispatcher {
   #lanes = new Lanes();
   #patience: Patience;
-  #slots = new Map<string, Slot>();
+  #hedge: Hedge | undefined;
+  #slots = new Slots(() => this.#proceed());
   #holdTimer: NodeJS.Timeout | undefined;
 
   constructor(
-    readonly executor: string,
-    /** Further replicas that documents are given to when one died or hung under them. */
-    private readonly retries: number,
-    /** Milliseconds after which a batch may be taken for hung, however quick others are. */
-    hangMs: number,
+    private readonly options: DispatcherOptions,
     private readonly observer: DispatchObserver,
   ) {
-    this.#patience = new Patience(hangMs);
+    this.#patience = new Patience(options.hangMs);
+    if (options.hedge !== undefined) this.#hedge = new Hedge(options.hedge);
   }
 
   /** Documents that each replica holds, by its id. */
@@ -69,19 +83,17 @@ export class Dispatcher {
   }
 
   get hasReadyReplica(): boolean {
-    return [...this.#slots.values()].some(({ ready }) => ready);
+    return this.#slots.anyReady;
   }
 
   /** A replica joined or changed. */
   replicaChanged(replica: Replica): void {
-    if (this.#slots.get(replica.info.id)?.replica !== replica) {
-      this.#slots.set(replica.info.id, new Slot(replica, () => this.#proceed()));
-    }
+    this.#slots.changed(replica);
     this.#proceed();
   }
 
   replicaGone(replica: Replica): void {
-    if (this.#slots.get(replica.info.id)?.replica === replica) this.#slots.delete(replica.info.id);
+    this.#slots.gone(replica);
     this.#watchHold();
   }
 
@@ -125,7 +137,7 @@ export class Dispatcher {
   #pump(): void {
     for (;;) {
       if (this.#lanes.empty) return;
-      const slot = this.#freeSlot(this.#lanes.nextIsSuspect);
+      const slot = this.#slots.free(this.#lanes.nextIsSuspect);
       if (!slot) return;
       const batch = this.#lanes.next(slot.replica.info.batchSize);
       if (!batch) return;
@@ -133,28 +145,25 @@ export class Dispatcher {
     }
   }
 
-  #freeSlot(alone: boolean): Slot | undefined {
-    let best: Slot | undefined;
-    for (const slot of this.#slots.values()) {
-      if (slot.hasRoom(alone) && (!best || slot.documents < best.documents)) best = slot;
-    }
-    return best;
-  }
-
   async #run(slot: Slot, batch: Batch): Promise<void> {
     const { lane, items } = batch;
     const started = performance.now();
     const patience = this.#patience.of(lane, items.length);
     const timer = setTimeout(() => this.#hung(slot, batch), patience).unref();
+    const hedgeTimer = this.#hedgeLater(slot, batch);
     slot.take(batch);
     this.observer.batchSent(items.length);
     try {
       const call = encodeCall({ ...lane, docs: items.map((item) => item.doc) });
       const answer = await slot.replica.call(call, { signal: batch.signal });
-      const outcomes = decodeOutcomes(answer, items.length);
+      const { outcomes, held } = decodeOutcomes(answer, items.length);
       const ms = performance.now() - started;
       slot.circuit.answered();
+      slot.release(batch);
+      slot.told(held);
       this.#patience.learn(lane, items.length, ms);
+      this.#hedge?.learn(lane, items.length, ms);
+      if (batch.isHedge) this.observer.hedgeWon();
       // Late or not: the first answer to a document counts.
       items.forEach((item, index) => item.settle(outcomes[index] ?? missing()));
       this.observer.batchDone(items.length, ms / 1000);
@@ -163,24 +172,34 @@ export class Dispatcher {
       else if (slot.givenUp(batch, performance.now() - started, patience)) this.observer.replicaHung(slot.id, 0);
     } finally {
       clearTimeout(timer);
+      clearTimeout(hedgeTimer);
       slot.release(batch);
-      this.#moveToEnd(slot);
+      this.#slots.moveToEnd(slot);
       this.#proceed();
     }
   }
 
-  /** Replicas that are equally free take turns. */
-  #moveToEnd(slot: Slot): void {
-    if (this.#slots.get(slot.id) !== slot) return;
-    this.#slots.delete(slot.id);
-    this.#slots.set(slot.id, slot);
+  /** One that is suspect has its replica for itself, and one that is a hedge is not hedged again. */
+  #hedgeLater(slot: Slot, batch: Batch): NodeJS.Timeout | undefined {
+    if (!this.#hedge || batch.suspect || batch.isHedge) return undefined;
+    const ms = this.#hedge.after(batch.lane, batch.items.length);
+    if (!Number.isFinite(ms)) return undefined;
+    return setTimeout(() => this.#hedgeNow(slot, batch), Math.min(ms, MAX_TIMER_MS)).unref();
+  }
+
+  /** Only on a replica that has nothing better to do. */
+  #hedgeNow(slot: Slot, batch: Batch): void {
+    const second = this.#lanes.empty ? this.#slots.free(false, slot) : undefined;
+    if (!second || !this.#hedge?.take()) return;
+    this.observer.batchHedged(slot.id, batch.items.length);
+    void this.#run(second, batch.hedge());
   }
 
   /** The batch is not cancelled: when the replica was only slow, its answer still comes, and closes its circuit. */
   #hung(slot: Slot, batch: Batch): void {
     this.observer.replicaHung(slot.id, batch.items.length);
     slot.hung(batch);
-    this.#retry(batch.afterHang(this.retries));
+    this.#retry(batch.afterHang(this.options.retries));
     this.#proceed();
   }
 
@@ -190,17 +209,16 @@ export class Dispatcher {
       if (!late) this.#lanes.pushAgain([batch.again()]);
     } else if (error.code === 'REPLICA_LOST') {
       this.observer.replicaDied(slot.id, batch.items.length);
-      if (!late) this.#retry(batch.afterDeath(this.retries));
+      if (!late) this.#retry(batch.afterDeath(this.options.retries));
     } else {
       this.#judge(slot, error.code);
       if (!late) for (const item of batch.items) item.settle({ error: error.toJSON() });
     }
   }
 
-  #judge({ circuit }: Slot, code: ErrorCode): void {
-    const others = [...this.#slots.values()].filter((slot) => slot.circuit !== circuit);
-    if (REPLICA_FAULTS.includes(code)) circuit.failed(others.some((slot) => slot.ready && slot.circuit.healthy));
-    else circuit.answered();
+  #judge(slot: Slot, code: ErrorCode): void {
+    if (REPLICA_FAULTS.includes(code)) slot.circuit.failed(this.#slots.othersHealthy(slot));
+    else slot.circuit.answered();
   }
 
   #retry({ again, lost, failures }: Retry): void {
@@ -210,11 +228,14 @@ export class Dispatcher {
 
   #unanswered(failures: number): ErrorData {
     if (failures === 1) {
-      return { code: 'REPLICA_LOST', message: `the replica of "${this.executor}" that held it is gone or hangs` };
+      return {
+        code: 'REPLICA_LOST',
+        message: `the replica of "${this.options.executor}" that held it is gone or hangs`,
+      };
     }
     return {
       code: 'DOCUMENT_KILLS',
-      message: `each of ${failures} replicas of "${this.executor}" died or hung under this document`,
+      message: `each of ${failures} replicas of "${this.options.executor}" died or hung under this document`,
     };
   }
 
@@ -228,7 +249,7 @@ export class Dispatcher {
     this.#holdTimer ??= setTimeout(() => {
       this.#holdTimer = undefined;
       if (this.hasReadyReplica) return;
-      const message = `executor "${this.executor}" has had no ready replica for ${HOLD_MS / 1000} s`;
+      const message = `executor "${this.options.executor}" has had no ready replica for ${HOLD_MS / 1000} s`;
       for (const item of this.#lanes.items()) item.settle({ error: { code: 'UNAVAILABLE', message } });
     }, HOLD_MS).unref();
   }

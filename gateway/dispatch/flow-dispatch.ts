@@ -67,9 +67,10 @@ export class FlowDispatch {
     log: Logger,
   ) {
     this.budget = new Budget({ docs: flow.limits.queueDocs, bytes: flow.limits.queueBytes });
-    for (const { name, shards, retries } of flow.executors) {
+    const { hangMs } = flow.limits;
+    for (const { name, shards, retries, hedge } of flow.executors) {
       const observer = metrics.observerOf(name, log);
-      const dispatcher = (): Dispatcher => new Dispatcher(name, retries, flow.limits.hangMs, observer);
+      const dispatcher = (): Dispatcher => new Dispatcher({ executor: name, retries, hangMs, hedge }, observer);
       this.#dispatchers.set(name, Array.from({ length: shards }, dispatcher));
     }
     directory.onChange((replica, change) => {

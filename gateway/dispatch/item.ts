@@ -23,8 +23,10 @@ export interface Share {
 /** One document that waits or is being computed. Settled exactly once. */
 export class Item {
   #settle: ((outcome: Outcome) => void) | undefined;
-  /** The batch that holds the item at the moment. */
-  batch: Batch | undefined;
+  /** The batches that hold the item at the moment: two while a hedge is under way. */
+  readonly batches = new Set<Batch>();
+  /** When it began to wait, by `performance.now()`. */
+  readonly since = performance.now();
 
   constructor(
     readonly doc: Uint8Array,
@@ -53,7 +55,7 @@ export class Item {
     if (!settle) return;
     this.#settle = undefined;
     settle(outcome);
-    this.batch?.itemSettled();
+    for (const batch of this.batches) batch.itemSettled();
   }
 }
 
@@ -81,9 +83,11 @@ export class Batch {
     readonly deaths = 0,
     /** Replicas that did not answer these documents in time. */
     readonly hangs = 0,
+    /** Sent while another replica has the same documents: whoever answers first counts. */
+    readonly isHedge = false,
   ) {
-    for (const item of items) item.batch = this;
-    this.#waitedFor = this.#open().length;
+    for (const item of items) item.batches.add(this);
+    this.#waitedFor = items.filter((item) => !item.settled).length;
   }
 
   /** Aborts when nobody waits for any of the documents any more. */
@@ -116,12 +120,18 @@ export class Batch {
 
   /** The same documents again, after a break that is nobody's fault. */
   again(): Batch {
-    return new Batch(this.lane, this.#open(), this.deaths, this.hangs);
+    return new Batch(this.lane, this.#letGo(), this.deaths, this.hangs);
+  }
+
+  /** What is still open, for a second replica, while the first goes on. */
+  hedge(): Batch {
+    const open = this.items.filter((item) => !item.settled);
+    return new Batch(this.lane, open, this.deaths, this.hangs, true);
   }
 
   /** Two batches of what is still open: the first `size` documents, and the others. */
   cut(size: number): [Batch, Batch] {
-    const open = this.#open();
+    const open = this.#letGo();
     const part = (items: readonly Item[]): Batch => new Batch(this.lane, items, this.deaths, this.hangs);
     return [part(open.slice(0, size)), part(open.slice(size))];
   }
@@ -129,14 +139,17 @@ export class Batch {
   /** A batch that two replicas failed under is halved, and halved again, until the document that does it is alone. */
   #after(retries: number, deaths: number, hangs: number): Retry {
     const failures = deaths + hangs;
-    const open = this.#open();
+    const open = this.#letGo();
+    if (open.length === 0) return { again: [], lost: [], failures };
     if (retries === 0 || (open.length === 1 && failures > retries)) return { again: [], lost: open, failures };
     const half = failures < 2 ? open.length : Math.ceil(open.length / 2);
     const parts = [open.slice(0, half), open.slice(half)].filter((part) => part.length > 0);
     return { again: parts.map((part) => new Batch(this.lane, part, deaths, hangs)), lost: [], failures };
   }
 
-  #open(): Item[] {
-    return this.items.filter((item) => !item.settled);
+  /** The documents that are open and in no other batch; from now on this one does not hold them either. */
+  #letGo(): Item[] {
+    for (const item of this.items) item.batches.delete(this);
+    return this.items.filter((item) => !item.settled && item.batches.size === 0);
   }
 }

@@ -11,6 +11,8 @@ export class Slot {
   #running = new Set<Batch>();
   /** Batches whose documents were given to another replica, as this one did not answer in time. */
   #late = new Set<Batch>();
+  /** Documents of other gateways that the replica had when it last told. */
+  #others = 0;
 
   /** @param onTry the replica may be tried again after its circuit was open */
   constructor(
@@ -34,10 +36,27 @@ export class Slot {
     return documents;
   }
 
+  /** Documents that the replica holds, as far as this gateway knows. */
+  get load(): number {
+    return this.documents + this.#others;
+  }
+
+  /** Other gateways give it work too. */
+  get shared(): boolean {
+    return this.#others > 0;
+  }
+
+  /** The replica told how many documents it holds, from all gateways. */
+  told(held: number): void {
+    this.#others = Math.max(0, held - this.documents);
+  }
+
   /** @param alone for a batch that nothing else may run beside */
   hasRoom(alone: boolean): boolean {
     if (!this.ready || [...this.#running].some(({ suspect }) => suspect)) return false;
-    return this.#running.size < (alone || this.circuit.trying ? 1 : this.replica.info.credit);
+    // What others gave it is computed while ours is prepared: a second one of ours would only wait there.
+    const single = alone || this.circuit.trying || this.shared;
+    return this.#running.size < (single ? 1 : this.replica.info.credit);
   }
 
   take(batch: Batch): void {

@@ -106,6 +106,7 @@ function fillExecutor(file: ExecutorFile, index: number, needs: readonly string[
     replicasPerGpu: file.replicas_per_gpu,
     graceMs: (file.grace ?? flow.grace ?? DEFAULTS.grace) * 1000,
     batchSize: file.batch_size,
+    hedge: file.hedge,
   };
 }
 

@@ -103,6 +103,8 @@ export interface ExecutorConfig {
   readonly graceMs: number;
   /** Absent: what the executor asks for. */
   readonly batchSize: number | undefined;
+  /** How many times the 99th percentile a batch may take before a second replica is asked too; absent: none is. */
+  readonly hedge: number | undefined;
 }
 
 /** How an endpoint of an executor with shards is served. */

@@ -236,6 +236,10 @@ const executorShape = {
     'Port of the metrics of the first replica, the others count on from it; or a list. Default: the next free one from that of the gateway on.',
   ),
   replicas_per_gpu: field(atLeastOne, 'Replicas that may share one GPU; each gets its part of the memory.'),
+  hedge: field(
+    z.number().min(1),
+    'A batch that takes longer than so many times the 99th percentile of its kind is sent to a second, free replica too, and the first answer counts. For executors that may compute a document twice. Default: none is.',
+  ),
   batch_size: field(atLeastOne, 'Documents sent to a replica at once. Default: what the executor asks for.'),
   ...shared,
 };

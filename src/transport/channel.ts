@@ -58,11 +58,6 @@ export class Channel {
     this.#heartbeat = setInterval(() => this.#beat(), PING_INTERVAL_MS).unref();
   }
 
-  /** Calls of the other side that are being handled. */
-  get handling(): number {
-    return this.#handling.size;
-  }
-
   call(message: Message, { signal, timeoutMs }: CallOptions = {}): Promise<Message> {
     if (this.#closed) return Promise.reject(this.#closed);
     if (signal?.aborted)

@@ -10,7 +10,7 @@ import type { JsonObject } from '../json.js';
 import { Channel } from './channel.js';
 import { RemoteReplica, ReplicaInfoSchema, Roster } from './roster.js';
 import { SocketLink } from './socket-link.js';
-import type { Directory, Handler, Registration, ReplicaInfo, Transport } from './transport.js';
+import type { Directory, Handler, Registration, ReplicaInfo, StaticInfo, Transport } from './transport.js';
 
 const RECONNECT_MIN_MS = 20;
 const RECONNECT_MAX_MS = 1000;
@@ -48,8 +48,8 @@ export class EmbeddedTransport implements Transport {
     return roster;
   }
 
-  async register(info: ReplicaInfo, handler: Handler): Promise<Registration> {
-    const registration = new EmbeddedRegistration(this.path, info, handler);
+  async register(info: StaticInfo, handler: Handler, outstanding: () => number): Promise<Registration> {
+    const registration = new EmbeddedRegistration(this.path, info, handler, outstanding);
     this.#registrations.add(registration);
     await registration.joined;
     return registration;
@@ -92,7 +92,7 @@ export class EmbeddedTransport implements Transport {
 
 class EmbeddedRegistration implements Registration {
   readonly joined: Promise<void>;
-  #info: ReplicaInfo;
+  #info: StaticInfo;
   #channel: Channel | undefined;
   #socket: Socket | undefined;
   #closed = false;
@@ -100,8 +100,9 @@ class EmbeddedRegistration implements Registration {
 
   constructor(
     private readonly path: string,
-    info: ReplicaInfo,
+    info: StaticInfo,
     private readonly handler: Handler,
+    private readonly outstanding: () => number,
   ) {
     this.#info = info;
     this.joined = once(this.#events, 'joined').then(() => undefined);
@@ -112,7 +113,7 @@ class EmbeddedRegistration implements Registration {
     return this.#channel !== undefined;
   }
 
-  update(change: Partial<ReplicaInfo>): void {
+  update(change: Partial<StaticInfo>): void {
     this.#info = { ...this.#info, ...change };
     this.#announce();
   }
@@ -136,7 +137,7 @@ class EmbeddedRegistration implements Registration {
   }
 
   #announce(): void {
-    this.#channel?.sendInfo({ info: { ...this.#info, outstanding: this.#channel.handling } });
+    this.#channel?.sendInfo({ info: { ...this.#info, outstanding: this.outstanding() } });
   }
 
   async #stayConnected(): Promise<void> {

@@ -4,14 +4,14 @@ import { Channel } from './channel.js';
 import type { Announcement } from './nats-directory.js';
 import { NatsService } from './nats-service.js';
 import { maxFrame, type Subjects } from './nats-subjects.js';
-import type { Handler, Registration, ReplicaInfo } from './transport.js';
+import type { Handler, Registration, ReplicaInfo, StaticInfo } from './transport.js';
 
 /** Announcements repeat at this pace: they carry the load, and mend one that was lost. */
 const ANNOUNCE_MS = 1000;
 
 /** A replica's side on NATS: one subscription for its frames, one channel for each gateway that sends some. */
 export class NatsRegistration implements Registration {
-  #info: ReplicaInfo;
+  #info: StaticInfo;
   #subject = '';
   #subscription: Subscription | undefined;
   #channels = new Map<string, Channel>();
@@ -21,8 +21,9 @@ export class NatsRegistration implements Registration {
   constructor(
     private readonly connection: NatsConnection,
     private readonly subjects: Subjects,
-    info: ReplicaInfo,
+    info: StaticInfo,
     private readonly handler: Handler,
+    private readonly outstanding: () => number,
   ) {
     this.#info = info;
     this.#listen();
@@ -38,7 +39,7 @@ export class NatsRegistration implements Registration {
     else this.#hangUp();
   }
 
-  update(change: Partial<ReplicaInfo>): void {
+  update(change: Partial<StaticInfo>): void {
     this.#info = { ...this.#info, ...change };
     this.#announce();
   }
@@ -54,8 +55,7 @@ export class NatsRegistration implements Registration {
   }
 
   #current(): ReplicaInfo {
-    const outstanding = [...this.#channels.values()].reduce((sum, channel) => sum + channel.handling, 0);
-    return { ...this.#info, outstanding };
+    return { ...this.#info, outstanding: this.outstanding() };
   }
 
   /** Under a new subject each time, so that frames of before a break find nobody and are reported as undeliverable. */

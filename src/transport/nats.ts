@@ -3,7 +3,7 @@ import { ClipflowError } from '../errors.js';
 import { NatsDirectory } from './nats-directory.js';
 import { NatsRegistration } from './nats-registration.js';
 import { subjectsOf, type Subjects } from './nats-subjects.js';
-import type { Directory, Handler, Registration, ReplicaInfo, Transport } from './transport.js';
+import type { Directory, Handler, Registration, StaticInfo, Transport } from './transport.js';
 
 /** How long a first connection is tried before the start fails. */
 const FIRST_CONNECT_MS = 10_000;
@@ -59,8 +59,8 @@ export class NatsTransport implements Transport {
     return directory;
   }
 
-  async register(info: ReplicaInfo, handler: Handler): Promise<Registration> {
-    const registration = new NatsRegistration(this.connection, this.subjects, info, handler);
+  async register(info: StaticInfo, handler: Handler, outstanding: () => number): Promise<Registration> {
+    const registration = new NatsRegistration(this.connection, this.subjects, info, handler, outstanding);
     this.#listeners.add((connected) => registration.connectionChanged(connected));
     await this.connection.flush();
     return registration;

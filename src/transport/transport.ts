@@ -10,8 +10,11 @@ export interface Transport {
   readonly connected: boolean;
   /** The gateway's side: follows the replicas that come and go. */
   watch(): Promise<Directory>;
-  /** A replica's side: announces itself, takes calls, and answers each with what `handler` resolves to. */
-  register(info: ReplicaInfo, handler: Handler): Promise<Registration>;
+  /**
+   * A replica's side: announces itself, takes calls, and answers each with what `handler` resolves to.
+   * @param outstanding read whenever it tells of itself
+   */
+  register(info: StaticInfo, handler: Handler, outstanding: () => number): Promise<Registration>;
   /** Leaves; calls that are under way are rejected with TRANSPORT_FAILED. */
   close(): Promise<void>;
 }
@@ -39,9 +42,12 @@ export interface ReplicaInfo {
   batchSize: number;
   /** Batches that it takes at a time: one that runs and those that it prepares meanwhile. */
   credit: number;
-  /** Calls that it holds, from all gateways. */
+  /** Documents that it holds, from all gateways, when it told. */
   outstanding: number;
 }
+
+/** What a replica says of itself that does not change by itself. */
+export type StaticInfo = Omit<ReplicaInfo, 'outstanding'>;
 
 export interface CallOptions {
   /** Gives the call up on both sides; the promise rejects with CANCELLED. */

@@ -23,12 +23,12 @@ async function open(spec: ContenderSpec): Promise<Contender> {
   }
 }
 
-async function run({ modality, documents, batch, inFlight }: Leg): Promise<LegResult> {
+async function run({ modality, documents, batch, inFlight, pauseMs }: Leg): Promise<LegResult> {
   const all = contents(modality);
   const batches = Array.from({ length: all.length / batch }, (_, i) => all.slice(i * batch, (i + 1) * batch));
   const calls = batches.map((one) => contender.prepare(one));
   const cpu = process.cpuUsage();
-  const { seconds, latenciesMs, first } = await drive(calls, documents / batch, inFlight);
+  const { seconds, latenciesMs, first } = await drive(calls, documents / batch, inFlight, pauseMs);
   const { user, system } = process.cpuUsage(cpu);
   return { seconds, cpuSeconds: (user + system) / 1e6, latenciesMs, embedding: Array.from(first()) };
 }

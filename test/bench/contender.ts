@@ -27,6 +27,8 @@ export interface Leg {
   batch: number;
   /** Calls under way at once. */
   inFlight: number;
+  /** Rest between an answer and the next call. @default 0 */
+  pauseMs?: number;
 }
 
 export interface LegResult {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Call } from './contender.js';
 
 export interface Driven {
@@ -7,8 +8,11 @@ export interface Driven {
   first: () => ArrayLike<number>;
 }
 
-/** Makes `count` calls, going round `calls`, with `inFlight` of them under way as long as enough are left. */
-export async function drive(calls: readonly Call[], count: number, inFlight: number): Promise<Driven> {
+/**
+ * Makes `count` calls, going round `calls`, with `inFlight` of them under way as long as enough are left. Who has an
+ * answer waits `pauseMs` before the next call.
+ */
+export async function drive(calls: readonly Call[], count: number, inFlight: number, pauseMs = 0): Promise<Driven> {
   const latenciesMs: number[] = [];
   let first: Driven['first'] | undefined;
   let next = 0;
@@ -21,6 +25,7 @@ export async function drive(calls: readonly Call[], count: number, inFlight: num
       const answer = await call();
       latenciesMs.push(performance.now() - sent);
       if (index === 0) first = answer;
+      if (pauseMs > 0) await delay(pauseMs);
     }
   };
   const started = performance.now();

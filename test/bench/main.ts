@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- [--suite stack|text-length|overhead] [--quick] [--only text|image|tiny|vit]... [--protocol http|grpc]
- * [--json FILE]`: see docs/benchmarks.md.
+ * `npm run bench -- [--suite stack|text-length|overhead] [--quick] [--only text|long-text|image|tiny|vit]...
+ * [--protocol http|grpc] [--replicas N]... [--json FILE]`: see docs/benchmarks.md.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true, default: [] },
     protocol: { type: 'string', default: 'http' },
+    replicas: { type: 'string', multiple: true, default: ['1'] },
     json: { type: 'string' },
   },
 });
@@ -33,8 +34,15 @@ const choice = {
   models: chosen(Object.keys(MODELS) as (keyof typeof MODELS)[]).map((name) => MODELS[name]),
   modalities: chosen(MODALITIES),
   protocol: oneOf('protocol', values.protocol, PROTOCOLS),
+  replicas: values.replicas.map(positive),
   quick: values.quick,
 };
+
+function positive(text: string): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number > 0) return number;
+  throw new Error(`--replicas ${text}: expected a whole number, at least 1`);
+}
 
 function oneOf<T extends string>(option: string, value: string, expected: readonly T[]): T {
   const found = expected.find((name) => name === value);

@@ -22,6 +22,7 @@ export interface Effort {
 /** The stack beside the bare loop; figures that belong together stand at the same index. */
 export interface Throughput {
   model: string;
+  replicas: number;
   protocol: Protocol;
   modality: Modality;
   documentsPerRequest: number;
@@ -40,6 +41,7 @@ export interface Throughput {
 
 export interface Latency {
   model: string;
+  replicas: number;
   protocol: Protocol;
   modality: Modality;
   /** Median latency of a single document, of each leg. */
@@ -51,29 +53,41 @@ export interface Latency {
 
 /** Documents that a batch holds at most, in the bare loop and in the replica. */
 export const BATCH = 32;
-/** One batch runs, one is prefetched, two wait. */
+/** Of each replica: one batch runs, one is prefetched, two wait. */
 const IN_FLIGHT = 4 * BATCH;
+/** Of a server that is asked for one document at a time, until V8 has compiled what each request passes. */
+const WARM_UP_SECONDS = 15;
+/** An idle server's calls come now and then. A processor that rests between two is slower, on both sides. */
+const PAUSE_MS = 5;
 
-/** A model served by one replica, and the same model in a bare loop; while one is measured, the other is idle. */
+/**
+ * A model served by some replicas, and the same model in as many bare loops side by side, each with the threads of a
+ * replica; while one side is measured, the other is idle.
+ */
 export class Comparison implements AsyncDisposable {
   private constructor(
     private readonly model: string,
     private readonly protocol: Protocol,
-    private readonly bare: ContenderProcess,
+    private readonly bare: BareLoops,
     private readonly client: ContenderProcess,
     private readonly flow: FlowProcess,
-    private readonly pids: { gateway: number; replica: number },
+    private readonly pids: { gateway: number; replicas: number[] },
   ) {}
 
-  static async start(model: string, protocol: Protocol): Promise<Comparison> {
-    const threads = availableThreads();
+  static async start(model: string, protocol: Protocol, replicas: number): Promise<Comparison> {
+    const threads = Math.max(1, Math.floor(availableThreads() / replicas));
     const folder = join(PACKAGE_ROOT, 'models', model);
-    const bare = await ContenderProcess.start({ kind: 'bare', model: folder, threads });
-    const flow = await FlowProcess.start({ text: flowText(folder, threads), args: ['--transport', 'embedded'] });
+    const bare = await BareLoops.start(folder, threads, replicas);
+    const text = flowText(folder, threads, replicas);
+    const flow = await FlowProcess.start({ text, args: ['--transport', 'embedded'] });
     const client = await ContenderProcess.start({ kind: protocol, url: flow.url });
     const gateway = Number((await flow.event(({ event }) => event === 'gateway_listening')).pid);
-    const [replica] = await flow.replicas('clip');
-    return new Comparison(model, protocol, bare, client, flow, { gateway, replica: replica?.pid ?? NaN });
+    const pids = { gateway, replicas: (await flow.replicas('clip')).map(({ pid }) => pid) };
+    return new Comparison(model, protocol, bare, client, flow, pids);
+  }
+
+  get replicas(): number {
+    return this.bare.count;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -85,7 +99,7 @@ export class Comparison implements AsyncDisposable {
   async *throughput(modality: Modality, effort: Effort): AsyncGenerator<Throughput> {
     const documents = await this.#documentsOfALeg(modality, effort);
     for (const documentsPerRequest of effort.documentsPerRequest) {
-      const inFlight = IN_FLIGHT / documentsPerRequest;
+      const inFlight = (this.replicas * IN_FLIGHT) / documentsPerRequest;
       const legs = await this.#pairs(
         effort.pairs,
         { modality, documents, batch: BATCH, inFlight: 1 },
@@ -96,6 +110,7 @@ export class Comparison implements AsyncDisposable {
         median(legs.map((leg) => (seconds(leg) * 1000) / documents));
       yield {
         model: this.model,
+        replicas: this.replicas,
         protocol: this.protocol,
         modality,
         documentsPerRequest,
@@ -114,38 +129,81 @@ export class Comparison implements AsyncDisposable {
     }
   }
 
+  /** Of a server that has run for a while, but rests: both sides are brought to speed, then asked now and then. */
   async latency(modality: Modality, { pairs, singles }: Effort): Promise<Latency> {
-    const leg: Leg = { modality, documents: singles, batch: 1, inFlight: 1 };
-    await this.#pairs(1, { ...leg, documents: 3 }, { ...leg, documents: 3 });
+    const documents = await this.#documentsOfALeg('text', { legSeconds: WARM_UP_SECONDS, minBatches: 1 });
+    await this.client.run({ modality: 'text', documents, batch: 1, inFlight: BATCH });
+    const leg: Leg = { modality, documents: singles, batch: 1, inFlight: 1, pauseMs: PAUSE_MS };
+    await this.#pairs(1, leg, leg);
     const legs = await this.#pairs(pairs, leg, leg);
     const bareMs = legs.map(({ bare }) => median(bare.latenciesMs));
     const stackMs = legs.map(({ stack }) => median(stack.latenciesMs));
     const differenceMs = median(stackMs.map((ms, i) => ms - (bareMs[i] ?? NaN)));
-    return { model: this.model, protocol: this.protocol, modality, bareMs, stackMs, differenceMs };
+    const { model, replicas, protocol } = this;
+    return { model, replicas, protocol, modality, bareMs, stackMs, differenceMs };
   }
 
-  /** What the bare loop embeds in `legSeconds`, in whole batches; brings both sides to speed meanwhile. */
-  async #documentsOfALeg(modality: Modality, { legSeconds, minBatches }: Effort): Promise<number> {
+  /** What the bare loops embed in `legSeconds`, in whole batches; brings both sides to speed meanwhile. */
+  async #documentsOfALeg(
+    modality: Modality,
+    { legSeconds, minBatches }: Pick<Effort, 'legSeconds' | 'minBatches'>,
+  ): Promise<number> {
     const leg: Leg = { modality, documents: BATCH, batch: BATCH, inFlight: 1 };
     await this.client.run(leg);
-    const { latenciesMs } = await this.bare.run({ ...leg, documents: 2 * BATCH });
-    return BATCH * Math.max(minBatches, Math.round((legSeconds * 1000) / Math.min(...latenciesMs)));
+    const { latenciesMs } = await this.bare.run({ ...leg, documents: 2 * BATCH * this.replicas });
+    return BATCH * this.replicas * Math.max(minBatches, Math.round((legSeconds * 1000) / Math.min(...latenciesMs)));
   }
 
   async #pairs(count: number, bareLeg: Leg, stackLeg: Leg): Promise<PairOfLegs[]> {
     const legs: PairOfLegs[] = [];
     for (let i = 0; i < count; i++) {
       const bare = await this.bare.run(bareLeg);
-      const [gateway, replica] = [cpuSeconds(this.pids.gateway), cpuSeconds(this.pids.replica)];
+      const [gateway, replicas] = [cpuSeconds(this.pids.gateway), this.#replicaCpu()];
       const stack = await this.client.run(stackLeg).catch((cause: unknown) => {
         throw new Error(`the stack failed; its log ends with:\n${this.flow.stderr.slice(-4000)}`, { cause });
       });
       const gatewayCpu = cpuSeconds(this.pids.gateway) - gateway;
-      const replicaCpu = cpuSeconds(this.pids.replica) - replica;
+      const replicaCpu = this.#replicaCpu() - replicas;
       checkSame(bare, stack);
       legs.push({ bare, stack, gatewayCpu, replicaCpu });
     }
     return legs;
+  }
+
+  #replicaCpu(): number {
+    return this.pids.replicas.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  }
+}
+
+/** Bare loops side by side, each in a process of its own, that share the documents of a leg. */
+class BareLoops implements AsyncDisposable {
+  private constructor(private readonly loops: readonly ContenderProcess[]) {}
+
+  static async start(model: string, threads: number, count: number): Promise<BareLoops> {
+    const loops: ContenderProcess[] = [];
+    for (let i = 0; i < count; i++) loops.push(await ContenderProcess.start({ kind: 'bare', model, threads }));
+    return new BareLoops(loops);
+  }
+
+  get count(): number {
+    return this.loops.length;
+  }
+
+  /** Documents that come one at a time go to one of them. */
+  async run(leg: Leg): Promise<LegResult> {
+    const used = leg.batch === 1 ? this.loops.slice(0, 1) : this.loops;
+    const share = { ...leg, documents: leg.documents / used.length };
+    const results = await Promise.all(used.map((loop) => loop.run(share)));
+    return {
+      seconds: Math.max(...results.map(({ seconds }) => seconds)),
+      cpuSeconds: results.reduce((sum, result) => sum + result.cpuSeconds, 0),
+      latenciesMs: results.flatMap(({ latenciesMs }) => latenciesMs),
+      embedding: results[0]?.embedding ?? [],
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const loop of this.loops) await loop[Symbol.asyncDispose]();
   }
 }
 
@@ -164,13 +222,14 @@ function checkSame(bare: LegResult, stack: LegResult): void {
 }
 
 /** Texts are not trimmed: the bare graph is not either, and this suite is about what the stack costs. */
-function flowText(model: string, threads: number): string {
+function flowText(model: string, threads: number, replicas: number): string {
   return `
 jtype: Flow
 with: { protocol: [http, grpc] }
 executors:
   - name: clip
     uses: CLIPEncoder
+    replicas: ${replicas}
     uses_with: { model_path: ${JSON.stringify(model)}, device: cpu, intra_op_num_threads: ${threads}, minibatch_size: ${BATCH}, trim_text: false }
 `;
 }

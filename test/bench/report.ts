@@ -12,6 +12,7 @@ export function describe({ cpu, cores, memoryGiB, system, loadBefore, ...version
 export function throughputTable(rows: readonly Throughput[]): string {
   const head = [
     'model',
+    'replicas',
     'modality',
     'protocol',
     'docs/request',
@@ -21,27 +22,38 @@ export function throughputTable(rows: readonly Throughput[]): string {
     'of the pairs',
   ];
   const cpu = ['CPU ms/doc: bare', 'replica', 'gateway', 'client', 'CPU ratio'];
-  const lines = rows.map(({ model, modality, protocol, documentsPerRequest, bare, stack, ratio, cpuMs, cpuRatio }) => [
-    ...[model, modality, protocol, String(documentsPerRequest)],
-    ...[
-      median(bare).toFixed(1),
-      median(stack).toFixed(1),
-      ratio.toFixed(2),
-      range(stack.map((s, i) => s / at(bare, i))),
-    ],
-    ...[cpuMs.bare, cpuMs.replica, cpuMs.gateway, cpuMs.client].map((ms) => ms.toFixed(2)),
-    cpuRatio.toFixed(2),
-  ]);
-  return table([[...head, ...cpu], ...lines], 3);
+  const lines = rows.map((row) => {
+    const { model, replicas, modality, protocol, documentsPerRequest, bare, stack, ratio, cpuMs, cpuRatio } = row;
+    return [
+      ...[model, String(replicas), modality, protocol, String(documentsPerRequest)],
+      ...[
+        median(bare).toFixed(1),
+        median(stack).toFixed(1),
+        ratio.toFixed(2),
+        range(stack.map((s, i) => s / at(bare, i))),
+      ],
+      ...[cpuMs.bare, cpuMs.replica, cpuMs.gateway, cpuMs.client].map((ms) => ms.toFixed(2)),
+      cpuRatio.toFixed(2),
+    ];
+  });
+  return table([[...head, ...cpu], ...lines], 4);
 }
 
 export function latencyTable(rows: readonly Latency[]): string {
-  const lines = rows.map(({ model, modality, protocol, bareMs, stackMs, differenceMs }) => [
-    ...[model, modality, protocol, median(bareMs).toFixed(2), median(stackMs).toFixed(2), differenceMs.toFixed(2)],
+  const lines = rows.map(({ model, replicas, modality, protocol, bareMs, stackMs, differenceMs }) => [
+    ...[
+      model,
+      String(replicas),
+      modality,
+      protocol,
+      median(bareMs).toFixed(2),
+      median(stackMs).toFixed(2),
+      differenceMs.toFixed(2),
+    ],
     range(stackMs.map((ms, i) => ms - at(bareMs, i))),
   ]);
-  const head = ['model', 'modality', 'protocol', 'bare p50 ms', 'stack p50 ms', 'difference ms', 'of the pairs'];
-  return table([head, ...lines], 3);
+  const figures = ['bare p50 ms', 'stack p50 ms', 'difference ms', 'of the pairs'];
+  return table([['model', 'replicas', 'modality', 'protocol', ...figures], ...lines], 4);
 }
 
 export function textLengthTable(rows: readonly TextLength[]): string {
@@ -74,8 +86,8 @@ export function overheadTable(rows: readonly Overhead[]): string {
 /** The closing line. */
 export function ratios(rows: readonly Throughput[]): string {
   const each = rows.map(
-    ({ model, modality, protocol, documentsPerRequest, ratio }) =>
-      `${model} ${modality} ${protocol} x${documentsPerRequest} ${ratio.toFixed(2)}`,
+    ({ model, replicas, modality, protocol, documentsPerRequest, ratio }) =>
+      `${model} (${replicas}) ${modality} ${protocol} x${documentsPerRequest} ${ratio.toFixed(2)}`,
   );
   return `stack / bare: ${each.join(', ')}`;
 }

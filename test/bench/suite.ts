@@ -12,6 +12,8 @@ export interface Choice {
   models: readonly string[];
   modalities: readonly Modality[];
   protocol: Protocol;
+  /** Each is measured. */
+  replicas: readonly number[];
   quick: boolean;
 }
 
@@ -29,21 +31,22 @@ export class StackSuite implements Suite {
     pairs: 5,
     legSeconds: 2,
     minBatches: 3,
-    singles: 30,
+    singles: 100,
   };
   static readonly #quick: Effort = {
     documentsPerRequest: [BATCH],
     pairs: 2,
     legSeconds: 1,
     minBatches: 2,
-    singles: 10,
+    singles: 50,
   };
   readonly results: { throughput: Throughput[]; latency: Latency[] } = { throughput: [], latency: [] };
 
-  async run({ models, modalities, protocol, quick }: Choice): Promise<void> {
+  async run({ models, modalities, protocol, replicas, quick }: Choice): Promise<void> {
     const effort = quick ? StackSuite.#quick : StackSuite.#full;
-    for (const model of models) {
-      await using comparison = await Comparison.start(model, protocol);
+    const settings = models.flatMap((model) => replicas.map((count) => ({ model, count })));
+    for (const { model, count } of settings) {
+      await using comparison = await Comparison.start(model, protocol, count);
       for (const modality of modalities) {
         for await (const measured of comparison.throughput(modality, effort)) {
           this.results.throughput.push(measured);

@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '../../src/version.js';
 
-export const MODALITIES = ['text', 'image'] as const;
+/** `long-text` fills CLIP's context of 77 tokens. */
+export const MODALITIES = ['text', 'long-text', 'image'] as const;
 export type Modality = (typeof MODALITIES)[number];
 
 /** What is embedded: a text, or an encoded image. */
@@ -21,9 +22,15 @@ const PLACES = [
 ];
 const STYLES = ['a photo of', 'a blurry picture of', 'a painting in oil that shows', 'a close-up of'];
 
+const CONTEXT_TOKENS = 77;
+
 /** The same documents in every run: captions of some ten words, and the drawn pictures (JPEG, PNG) of tiny-clip. */
 export function contents(modality: Modality): Content[] {
   if (modality === 'text') return Array.from({ length: DOCUMENTS }, (_, i) => ({ text: caption(i) }));
+  if (modality === 'long-text') {
+    const texts = textsOfTokens(CONTEXT_TOKENS);
+    return Array.from({ length: DOCUMENTS }, (_, i) => ({ text: at(texts, i) }));
+  }
   const folder = join(PACKAGE_ROOT, 'models', 'tiny-clip', 'samples');
   const files = readdirSync(folder).filter((name) => /\.(jpg|png)$/.test(name));
   const images = files.sort().map((name) => ({ image: readFileSync(join(folder, name)) }));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ClipflowError } from '../../src/errors.js';
 import { EmbeddedTransport } from '../../src/transport/embedded.js';
-import type { ReplicaInfo } from '../../src/transport/transport.js';
+import type { StaticInfo } from '../../src/transport/transport.js';
 import { replicaWhere } from '../support/until.js';
 import { transportContract, type TransportHarness } from './transport-contract.js';
 
@@ -19,7 +19,7 @@ async function embedded(): Promise<TransportHarness> {
 
 transportContract('embedded', embedded, { severalGateways: false });
 
-const info: ReplicaInfo = {
+const info: StaticInfo = {
   id: 'r',
   executor: 'echo',
   shard: 0,
@@ -29,15 +29,22 @@ const info: ReplicaInfo = {
   endpoints: ['/default'],
   batchSize: 1,
   credit: 1,
-  outstanding: 0,
 };
+
+function register(transport: EmbeddedTransport): Promise<unknown> {
+  return transport.register(
+    info,
+    async (message) => message,
+    () => 0,
+  );
+}
 
 test('replicas outlive their gateway and come back to the next one', async () => {
   const { address, stop } = await embedded();
   const path = address.slice('embedded:'.length);
   const first = new EmbeddedTransport(path);
   const replicaSide = new EmbeddedTransport(path);
-  const [directory] = await Promise.all([first.watch(), replicaSide.register(info, async (message) => message)]);
+  const [directory] = await Promise.all([first.watch(), register(replicaSide)]);
   await replicaWhere(directory, ({ info: { id } }) => id === 'r');
   await first.close();
   const second = new EmbeddedTransport(path);

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openTransport } from '../../src/transport/open.js';
-import type { Message, ReplicaInfo } from '../../src/transport/transport.js';
+import type { Message, StaticInfo } from '../../src/transport/transport.js';
 
 /**
  * A replica in a process of its own, for the transport contract. `header.op`: `echo` answers what came, `sleep` does so
@@ -9,7 +9,14 @@ import type { Message, ReplicaInfo } from '../../src/transport/transport.js';
  */
 const [address = '', namespace = '', id = ''] = process.argv.slice(2);
 
+let held = 0;
+
 async function handle(message: Message, signal: AbortSignal): Promise<Message> {
+  held += 1;
+  return answer(message, signal).finally(() => (held -= 1));
+}
+
+async function answer(message: Message, signal: AbortSignal): Promise<Message> {
   const { op, ms, nonce } = message.header;
   process.send?.({ event: 'taken', op, nonce });
   signal.addEventListener('abort', () => process.send?.({ event: 'aborted', op, nonce }));
@@ -20,7 +27,7 @@ async function handle(message: Message, signal: AbortSignal): Promise<Message> {
 }
 
 const transport = await openTransport(address, namespace);
-const info: ReplicaInfo = {
+const info: StaticInfo = {
   id,
   executor: 'echo',
   shard: 0,
@@ -30,9 +37,8 @@ const info: ReplicaInfo = {
   endpoints: ['/default'],
   batchSize: 8,
   credit: 2,
-  outstanding: 0,
 };
-const registration = await transport.register(info, handle);
+const registration = await transport.register(info, handle, () => held);
 registration.update({ state: 'ready' });
 process.on('message', (command) => {
   if (command !== 'drain') return;

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { within } from './until.js';
 
@@ -8,6 +9,8 @@ const CLI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 
 const START_LIMIT_MS = 60_000;
+/** Between two looks at `/status`. */
+const STATUS_MS = 20;
 
 export interface LogEvent {
   event: string;
@@ -64,7 +67,7 @@ export class FlowProcess implements AsyncDisposable {
   static async start(options: FlowOptions = {}): Promise<FlowProcess> {
     const flow = FlowProcess.launch(options);
     try {
-      await within(flow.#untilReady(), 'the flow to be ready', START_LIMIT_MS);
+      await within(flow.#untilListening(), 'the flow to be ready', START_LIMIT_MS);
       return flow;
     } catch (error) {
       await flow.stop('SIGKILL');
@@ -103,6 +106,18 @@ export class FlowProcess implements AsyncDisposable {
     return status.executors.find(({ name }) => name === executor)?.replicas ?? [];
   }
 
+  /** Resolves when so many replicas are ready, as the gateway sees it. */
+  async untilReady(executor: string, count: number): Promise<ReplicaEntry[]> {
+    const wait = async (): Promise<ReplicaEntry[]> => {
+      for (;;) {
+        const ready = (await this.replicas(executor)).filter(({ state }) => state === 'ready');
+        if (ready.length === count) return ready;
+        await delay(STATUS_MS);
+      }
+    };
+    return within(wait(), `${count} ready replicas of ${executor}`, START_LIMIT_MS);
+  }
+
   /** The first log event for which `wanted` holds, from the `from`th on, now or later. */
   async event(wanted: (event: LogEvent) => boolean, from = 0): Promise<LogEvent> {
     const find = (): LogEvent | undefined => this.events.slice(from).find(wanted);
@@ -136,7 +151,7 @@ export class FlowProcess implements AsyncDisposable {
     await this.stop();
   }
 
-  async #untilReady(): Promise<void> {
+  async #untilListening(): Promise<void> {
     while (this.#port === 0) {
       if (this.child.exitCode !== null) throw new Error(`the flow ended with ${this.child.exitCode}:\n${this.stderr}`);
       await once(this.#changes, 'change');

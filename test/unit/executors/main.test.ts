@@ -57,7 +57,7 @@ function flow(settings = '') {
 
 async function ask(replica: Replica, endpoint: string): Promise<Document> {
   const docs = [new Document({ id: '1', text: 'hello' }).toBytes()];
-  const [outcome] = decodeOutcomes(await replica.call(encodeCall({ endpoint, parameters: {}, docs })), 1);
+  const [outcome] = decodeOutcomes(await replica.call(encodeCall({ endpoint, parameters: {}, docs })), 1).outcomes;
   assert.ok(outcome && 'doc' in outcome);
   return Document.fromBytes(outcome.doc);
 }

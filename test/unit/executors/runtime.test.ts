@@ -84,7 +84,7 @@ function sample(requests: Record<string, string> = Sample.requests) {
       typeof doc === 'string' ? new Document({ id: String(index), text: doc }).toBytes() : doc,
     );
     const answer = await runtime.handle(encodeCall({ endpoint, parameters, docs: bytes }), signal);
-    return decodeOutcomes(answer, docs.length);
+    return decodeOutcomes(answer, docs.length).outcomes;
   };
   return { executor, runtime, done, call };
 }

@@ -11,18 +11,23 @@ export interface Setup {
   deaths: number[];
   /** Replicas that hung. */
   hangs: string[];
+  hedges: { sent: number; won: number };
 }
 
-export function dispatcherWith({ retries = 3 } = {}): Setup {
+export function dispatcherWith({ retries = 3, hedge }: { retries?: number; hedge?: number } = {}): Setup {
   const deaths: number[] = [];
   const hangs: string[] = [];
+  const hedges = { sent: 0, won: 0 };
   const observer = {
     batchSent: () => {},
     batchDone: () => {},
     replicaDied: (_replica: string, documents: number) => void deaths.push(documents),
     replicaHung: (replica: string) => void hangs.push(replica),
+    batchHedged: () => void hedges.sent++,
+    hedgeWon: () => void hedges.won++,
   };
-  return { dispatcher: new Dispatcher('clip', retries, HANG_MS, observer), deaths, hangs };
+  const options = { executor: 'clip', retries, hangMs: HANG_MS, hedge };
+  return { dispatcher: new Dispatcher(options, observer), deaths, hangs, hedges };
 }
 
 /** Each word a document. */

@@ -42,7 +42,7 @@ export class HeldCall implements Call {
   /** Answers each document, by default with its own text and `!`. */
   answer(outcomes: readonly Outcome[] = this.labels.map((label) => ({ doc: Buffer.from(`${label}!`) }))): void {
     this.replica.release(this);
-    this.#resolve(encodeOutcomes(outcomes));
+    this.#resolve(encodeOutcomes(outcomes, this.replica.heldDocuments + this.replica.ofOthers));
   }
 
   /** Answers with a message that a test made up. */
@@ -64,6 +64,8 @@ export class FakeReplica implements Replica {
   readonly info: ReplicaInfo;
   /** In the order they came. */
   held: HeldCall[] = [];
+  /** Documents that it claims to have from other gateways. */
+  ofOthers = 0;
 
   constructor(
     info: Partial<ReplicaInfo> = {},

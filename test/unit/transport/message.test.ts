@@ -141,10 +141,12 @@ describe('a call', () => {
     const plain = (list: readonly Outcome[]) =>
       list.map((outcome) => ('doc' in outcome ? { doc: [...outcome.doc] } : { error: { ...outcome.error } }));
     fc.assert(
-      fc.property(fc.string(), headers, parts, outcomes, (endpoint, parameters, docs, answer) => {
+      fc.property(fc.string(), headers, parts, outcomes, fc.nat(), (endpoint, parameters, docs, answer, held) => {
         assert.deepEqual(decodeCall(encodeCall({ endpoint, parameters, docs })), { endpoint, parameters, docs });
-        const wire = decodeMessage(whole(encodeMessage(encodeOutcomes(answer))));
-        assert.deepEqual(plain(decodeOutcomes(wire, answer.length)), plain(answer));
+        const wire = decodeMessage(whole(encodeMessage(encodeOutcomes(answer, held))));
+        const decoded = decodeOutcomes(wire, answer.length);
+        assert.deepEqual(plain(decoded.outcomes), plain(answer));
+        assert.equal(decoded.held, held);
       }),
     );
   });
@@ -152,7 +154,7 @@ describe('a call', () => {
   test('answered with a code that this version does not know is INTERNAL', () => {
     for (const code of ['OF_TOMORROW', 'toString', '__proto__', '']) {
       const message = { header: { errors: [{ index: 0, code, message: 'm' }] }, parts: [new Uint8Array()] };
-      assert.deepEqual(decodeOutcomes(message, 1), [{ error: { code: 'INTERNAL', message: 'm' } }], code);
+      assert.deepEqual(decodeOutcomes(message, 1).outcomes, [{ error: { code: 'INTERNAL', message: 'm' } }], code);
     }
   });
 

@@ -1,0 +1,62 @@
+import type { Replica } from '../../src/transport/transport.js';
+import { Slot } from './slot.js';
+
+/** The replicas of one executor (one shard of it), and which of them is served next. */
+export class Slots {
+  /** In the order of their turns. */
+  #slots = new Map<string, Slot>();
+
+  /** @param onTry a replica that was left out may be tried again */
+  constructor(private readonly onTry: () => void) {}
+
+  get(id: string): Slot | undefined {
+    return this.#slots.get(id);
+  }
+
+  get anyReady(): boolean {
+    return [...this.#slots.values()].some(({ ready }) => ready);
+  }
+
+  /** Whether another replica than that of `slot` does well. */
+  othersHealthy(slot: Slot): boolean {
+    return [...this.#slots.values()].some((other) => other !== slot && other.ready && other.circuit.healthy);
+  }
+
+  /** A replica joined or told something of itself. */
+  changed(replica: Replica): void {
+    const { id, outstanding } = replica.info;
+    let slot = this.#slots.get(id);
+    if (slot?.replica !== replica) this.#slots.set(id, (slot = new Slot(replica, this.onTry)));
+    slot.told(outstanding);
+  }
+
+  gone(replica: Replica): void {
+    if (this.#slots.get(replica.info.id)?.replica === replica) this.#slots.delete(replica.info.id);
+  }
+
+  /**
+   * The replica with room that has the least load. Where other gateways serve the same replicas, all would choose the
+   * same one until it tells of it: there, the better of two at random (Mitzenmacher, "The Power of Two Choices in
+   * Randomized Load Balancing", 2001).
+   * @param alone for a batch that nothing else may run beside
+   */
+  free(alone: boolean, except?: Slot): Slot | undefined {
+    const free = [...this.#slots.values()].filter((slot) => slot !== except && slot.hasRoom(alone));
+    const choice = free.some(({ shared }) => shared) ? twoOf(free) : free;
+    return choice.reduce<Slot | undefined>((best, slot) => (best && best.load <= slot.load ? best : slot), undefined);
+  }
+
+  /** Replicas that are equally free take turns. */
+  moveToEnd(slot: Slot): void {
+    if (this.#slots.get(slot.id) !== slot) return;
+    this.#slots.delete(slot.id);
+    this.#slots.set(slot.id, slot);
+  }
+}
+
+function twoOf<T>(all: readonly T[]): T[] {
+  if (all.length <= 2) return [...all];
+  const first = Math.floor(Math.random() * all.length);
+  const second = (first + 1 + Math.floor(Math.random() * (all.length - 1))) % all.length;
+  return all.filter((_, index) => index === first || index === second);
+}

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import { FlowProcess, ROOT } from '../support/flow-process.js';
+import { NatsServer } from '../support/nats-server.js';
+import { askOften, pacedFlow, shares } from '../support/paced-flow.js';
+import { within } from '../support/until.js';
+
+/** A second gateway beside that of a flow, as a process of its own. */
+class SecondGateway implements AsyncDisposable {
+  private constructor(
+    readonly url: string,
+    private readonly end: () => Promise<void>,
+  ) {}
+
+  static async start(flow: string, transport: string): Promise<SecondGateway> {
+    const folder = await mkdtemp(join(tmpdir(), 'clipflow-gateway-'));
+    const file = join(folder, 'flow.yml');
+    await writeFile(file, flow);
+    const args = ['gateway', file, '--transport', transport, '--port', '0', '--log-level', 'error'];
+    const child = fork(join(ROOT, 'dist/src/cli/main.js'), args);
+    const [{ ports }] = (await within(once(child, 'message'), 'the gateway to be ready')) as [{ ports: number[] }];
+    return new SecondGateway(`http://127.0.0.1:${ports[0]}`, async () => {
+      const exited = once(child, 'exit');
+      child.kill();
+      await exited;
+      await rm(folder, { recursive: true });
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.end();
+  }
+}
+
+async function unequal(t: TestContext, transport: string): Promise<void> {
+  await using flow = await FlowProcess.start({ text: pacedFlow('{ ms: [10, 20] }'), args: ['--transport', transport] });
+  const { pids } = await askOften(flow.url, { count: 200, inFlight: 16, docs: 4 });
+  const [slow = 0, quick = 0] = shares(pids);
+  t.diagnostic(`${quick} documents by the quick replica, ${slow} by the one of half its speed`);
+  assert.equal(slow + quick, 800);
+  assert.ok(quick / slow > 1.5 && quick / slow < 2.7, `${quick} : ${slow}`);
+}
+
+describe('a replica of half the speed gets half the work', () => {
+  test('embedded', (t) => unequal(t, 'embedded'));
+
+  test('NATS', async (t) => {
+    await using nats = await NatsServer.start();
+    await unequal(t, nats.address);
+  });
+});
+
+describe('two gateways over the same replicas', () => {
+  const FLOW = pacedFlow('{ ms: [10] }', 'replicas: 3');
+
+  test('spread their work evenly', async (t) => {
+    await using nats = await NatsServer.start();
+    await using flow = await FlowProcess.start({ text: FLOW, args: ['--transport', nats.address] });
+    await using second = await SecondGateway.start(FLOW, nats.address);
+    const load = { count: 150, inFlight: 6, docs: 4 };
+    const both = await Promise.all([askOften(flow.url, load), askOften(second.url, load)]);
+    const counts = shares(both.flatMap(({ pids }) => pids));
+    t.diagnostic(`documents by replica: ${counts.join(', ')}`);
+    assert.equal(counts.length, 3);
+    assert.ok((counts[2] ?? Infinity) / (counts[0] ?? 0) < 1.5, counts.join(', '));
+  });
+});
+
+describe('hedging', () => {
+  // Of the first replica's batches each 20th takes 1.5 s: beyond the 99th percentile of all.
+  const SETTINGS = '{ ms: [5], stall_every: 60, stall_ms: 1500 }';
+  const LOAD = { count: 400, inFlight: 2, docs: 1 };
+
+  test('bounds what a replica that stalls at times costs; each document is answered once', async (t) => {
+    const run = async (executor: string): Promise<{ slowest: number; metrics: string }> => {
+      await using flow = await FlowProcess.start({ text: pacedFlow(SETTINGS, executor) });
+      const { latenciesMs, pids } = await askOften(flow.url, LOAD);
+      assert.equal(pids.length, LOAD.count);
+      return { slowest: Math.max(...latenciesMs), metrics: await (await fetch(`${flow.url}/metrics`)).text() };
+    };
+    const without = await run('replicas: 2');
+    const hedged = await run('replicas: 2, hedge: 3');
+    t.diagnostic(`slowest: ${Math.round(without.slowest)} ms, hedged ${Math.round(hedged.slowest)} ms`);
+    assert.ok(without.slowest > 1500);
+    assert.ok(hedged.slowest < 1000, `${hedged.slowest} ms`);
+    const won = Number(/^clipflow_hedges_won_total\{executor="paced"\} (\d+)$/m.exec(hedged.metrics)?.[1]);
+    const sent = Number(/^clipflow_hedges_total\{executor="paced"\} (\d+)$/m.exec(hedged.metrics)?.[1]);
+    assert.ok(won >= 1 && sent >= won && sent <= 0.05 * LOAD.count + 5, `${won} won of ${sent}`);
+  });
+});
