@@ -3,6 +3,7 @@ import type { Document } from '../src/document/document.js';
 import type { ClipflowError, ErrorData } from '../src/errors.js';
 import type { Limits } from '../src/flow/flow.js';
 import type { JsonObject } from '../src/json.js';
+import type { ModelInfo } from '../src/model-info.js';
 import type { UriPolicy } from '../src/document/uri.js';
 
 /** What an executor is given when it is made: the flow's settings for it and its place among the replicas. */
@@ -24,6 +25,8 @@ export interface ExecutorContext {
   uriPolicy: UriPolicy;
   /** Folder that holds model folders; absent: one in the user's cache. */
   models?: string;
+  /** Whether the gateway keeps embeddings: models must have a fingerprint then. */
+  cached: boolean;
   /** Bounds on images and fetched uris. */
   limits: Limits;
   log: Logger;
@@ -39,6 +42,8 @@ export interface CallContext {
   signal: AbortSignal;
   /** Answers the document at `index` with an error; its neighbours are not affected. */
   fail(index: number, error: ErrorData): void;
+  /** Tells how many tokens the text of the document at `index` came to: what callers are told as `usage`. */
+  count(index: number, tokens: number): void;
 }
 
 /**
@@ -63,6 +68,9 @@ export abstract class Executor {
 
   /** Documents that the gateway sends at once. @default 32 */
   batchSize = 32;
+
+  /** Models that callers may name at the gateway, known once it is set up. */
+  models: ModelInfo[] = [];
 
   constructor(protected readonly context: ExecutorContext) {}
 

@@ -50,6 +50,7 @@ export async function startReplica(flow: Flow, options: ReplicaOptions, log: Log
       host: hostname(),
       state: 'starting',
       endpoints: runtime.endpoints,
+      models: [],
       batchSize: config.batchSize ?? executor.batchSize,
       credit: CREDIT,
     },
@@ -66,7 +67,7 @@ export async function startReplica(flow: Flow, options: ReplicaOptions, log: Log
   const started = performance.now();
   await executor.setup();
   ready = true;
-  registration.update({ state: 'ready', batchSize: config.batchSize ?? executor.batchSize });
+  registration.update({ state: 'ready', batchSize: config.batchSize ?? executor.batchSize, models: executor.models });
   const setupSeconds = Math.round(performance.now() - started) / 1000;
   log.info({ event: 'replica_ready', replica: id, transport: transport.kind, setup_s: setupSeconds });
 
@@ -128,6 +129,7 @@ function contextOf(
     replicasOnMachine,
     uriPolicy: flow.uri,
     ...(flow.models === undefined ? {} : { models: flow.models }),
+    cached: flow.cache !== undefined,
     limits: flow.limits,
     log,
     die: (error) => {

@@ -7,6 +7,9 @@ import type { CallContext, Executor, RequestMethod } from './executor.js';
 
 const DEFAULT_ENDPOINT = '/default';
 
+/** What a call brings, before what its documents come to. */
+type RunContext = Omit<CallContext, 'fail' | 'count'>;
+
 export interface CallObserver {
   callDone(endpoint: string, documents: number, failed: number, seconds: number): void;
 }
@@ -57,7 +60,7 @@ export class ExecutorRuntime {
   }
 
   /** The documents of a batch come from different callers: when the method throws, each is tried by itself. */
-  async #answer(parts: readonly Uint8Array[], context: Omit<CallContext, 'fail'>): Promise<Outcome[]> {
+  async #answer(parts: readonly Uint8Array[], context: RunContext): Promise<Outcome[]> {
     try {
       return await this.#run(parts, context);
     } catch (thrown) {
@@ -73,7 +76,7 @@ export class ExecutorRuntime {
     }
   }
 
-  async #runAlone(part: Uint8Array, context: Omit<CallContext, 'fail'>): Promise<Outcome[]> {
+  async #runAlone(part: Uint8Array, context: RunContext): Promise<Outcome[]> {
     try {
       return await this.#run([part], context);
     } catch (thrown) {
@@ -81,14 +84,19 @@ export class ExecutorRuntime {
     }
   }
 
-  async #run(parts: readonly Uint8Array[], context: Omit<CallContext, 'fail'>): Promise<Outcome[]> {
+  async #run(parts: readonly Uint8Array[], context: RunContext): Promise<Outcome[]> {
     const name = this.executor.constructor.name;
     const method = this.#methods.get(context.endpoint) ?? this.#methods.get(DEFAULT_ENDPOINT);
     if (!method) throw new ClipflowError('UNKNOWN_ENDPOINT', `${name} does not serve "${context.endpoint}"`);
     const docs = parts.map((part) => Document.fromBytes(part));
     const errors = new Map<number, ErrorData>();
+    const counts = new Map<number, number>();
     const answered =
-      (await method(docs, { ...context, fail: (index, error) => void errors.set(index, error) })) ?? docs;
+      (await method(docs, {
+        ...context,
+        fail: (index, error) => void errors.set(index, error),
+        count: (index, tokens) => void counts.set(index, (counts.get(index) ?? 0) + tokens),
+      })) ?? docs;
     if (answered.length !== docs.length) {
       throw new ClipflowError(
         'EXECUTOR_FAILED',
@@ -97,7 +105,9 @@ export class ExecutorRuntime {
     }
     return answered.map((doc, index) => {
       const error = errors.get(index);
-      return error ? { error } : { doc: doc.toBytes() };
+      if (error) return { error };
+      const tokens = counts.get(index);
+      return tokens === undefined ? { doc: doc.toBytes() } : { doc: doc.toBytes(), tokens };
     });
   }
 }

@@ -10,8 +10,9 @@ export interface Call {
   docs: readonly Uint8Array[];
 }
 
-/** One outcome per document of the call, in its order. */
-export type Outcome = { doc: Uint8Array } | { error: ErrorData };
+/** What became of a document. */
+export type Outcome =
+  { doc: Uint8Array; /** That its text came to, where an executor counted. */ tokens?: number } | { error: ErrorData };
 
 const CallHeader = z.object({
   endpoint: z.string(),
@@ -20,6 +21,8 @@ const CallHeader = z.object({
 
 const AnswerHeader = z.object({
   held: z.int().nonnegative().default(0),
+  /** By index of the document. */
+  tokens: z.record(z.string(), z.int().nonnegative()).default({}),
   errors: z.array(
     z.object({
       index: z.int().nonnegative(),
@@ -38,27 +41,36 @@ export function decodeCall(message: Message): Call {
 }
 
 /**
- * A failed document travels as an empty part, and its error in the header.
+ * One outcome per document, in the order of the call. A failed document travels as an empty part, and its error in the
+ * header.
  * @param held documents that the replica still has, from all gateways
  */
 export function encodeOutcomes(outcomes: readonly Outcome[], held: number): Message {
   const errors = outcomes.flatMap((outcome, index) => ('error' in outcome ? [{ index, ...outcome.error }] : []));
+  const tokens = Object.fromEntries(
+    outcomes.flatMap((outcome, index) =>
+      'doc' in outcome && outcome.tokens !== undefined ? [[index, outcome.tokens]] : [],
+    ),
+  );
   return {
-    header: { held, errors },
+    header: { held, errors, tokens },
     parts: outcomes.map((outcome) => ('doc' in outcome ? outcome.doc : new Uint8Array())),
   };
 }
 
 /** @param expected documents that the call held */
 export function decodeOutcomes(message: Message, expected: number): { outcomes: Outcome[]; held: number } {
-  const { held, errors } = AnswerHeader.parse(message.header);
+  const { held, errors, tokens } = AnswerHeader.parse(message.header);
   if (message.parts.length !== expected) {
     throw new ClipflowError(
       'INTERNAL',
       `a replica answered ${message.parts.length} documents to a call of ${expected}`,
     );
   }
-  const outcomes: Outcome[] = message.parts.map((doc) => ({ doc }));
+  const outcomes: Outcome[] = message.parts.map((doc, index) => {
+    const counted = tokens[index];
+    return counted === undefined ? { doc } : { doc, tokens: counted };
+  });
   for (const { index, ...error } of errors) outcomes[index] = { error };
   return { outcomes, held };
 }

@@ -1,14 +1,23 @@
 import type { Document } from '../../src/document/document.js';
 import { NdArray } from '../../src/document/ndarray.js';
 import { createUriLoader } from '../../src/document/uri.js';
-import { ClipflowError } from '../../src/errors.js';
+import { ClipflowError, toClipflowError } from '../../src/errors.js';
+import { toUnitLength } from '../../src/vector.js';
+import type { ModelInfo } from '../../src/model-info.js';
 import { Executor, type CallContext, type ExecutorContext } from '../executor.js';
 import { ClipModel, type Embedded } from './clip-model.js';
 import { locateModel } from './locate.js';
 import { threadsPerReplica } from './model/threads.js';
 import { selectLeaves, type Leaf } from './paths.js';
-import { rankMatches } from './rank.js';
-import { parseClipParameters, parseClipSettings, type ClipParameters, type ClipSettings } from './settings.js';
+import { LOGIT_SCALE, rankMatches } from './rank.js';
+import { isTokenIds } from './text/token-ids.js';
+import {
+  DEFAULT_MODEL,
+  parseClipParameters,
+  parseClipSettings,
+  type ClipParameters,
+  type ClipSettings,
+} from './settings.js';
 
 const ENCODE = '/encode';
 
@@ -36,7 +45,7 @@ export class ClipExecutor extends Executor {
     const loadUri = createUriLoader({ ...uriPolicy, maxBytes: limits.uriBytes, timeoutMs: limits.uriTimeoutMs });
     for (const wanted of models ?? [{ name, model_path }]) {
       const model = await ClipModel.load({
-        folder: wanted.model_path ?? (await locateModel(wanted.name, { models: folder, log })),
+        folder: wanted.model_path ?? (await locateModel(wanted.name ?? DEFAULT_MODEL, { models: folder, log })),
         device,
         dtype,
         intraOpNumThreads: this.#settings.intra_op_num_threads ?? threadsPerReplica(replicasOnMachine),
@@ -48,16 +57,35 @@ export class ClipExecutor extends Executor {
         log,
         die,
       });
-      this.#models.set(wanted.name, model);
+      // A folder that nobody has named has a name of its own.
+      this.#models.set(wanted.name ?? (wanted.model_path === undefined ? DEFAULT_MODEL : model.spec.name), model);
     }
+    this.models = await Promise.all([...this.#models].map(([name, model]) => this.#infoOf(name, model)));
+  }
+
+  async #infoOf(name: string, model: ClipModel): Promise<ModelInfo> {
+    const { scores = { kind: 'softmax', scale: LOGIT_SCALE }, matryoshka = null } = model.spec;
+    const { normalize, dtype } = this.#settings;
+    return {
+      name,
+      endpoint: this.#models.size === 1 ? ENCODE : `${ENCODE}/${name}`,
+      dimension: model.dimension,
+      scores,
+      matryoshka,
+      // What is embedded must be the content of the document itself.
+      fingerprint: this.context.cached && this.#path === '@r' ? await model.fingerprint({ normalize, dtype }) : null,
+    };
   }
 
   async encode(docs: Document[], context: CallContext): Promise<void> {
     const parameters = parseClipParameters(context.parameters);
-    const { access_paths, traversal_paths } = this.#settings;
-    const path = parameters.access_paths ?? parameters.traversal_paths ?? traversal_paths ?? access_paths;
+    const path = parameters.access_paths ?? parameters.traversal_paths ?? this.#path;
     const images = await this.#embed(selectLeaves(docs, path), parameters, context);
     if (parameters.drop_image_content) images.forEach(({ doc }) => dropContent(doc));
+  }
+
+  get #path(): string {
+    return this.#settings.traversal_paths ?? this.#settings.access_paths;
   }
 
   /** Queries keep their embeddings; contents are kept whatever the parameters say, as published. */
@@ -70,12 +98,13 @@ export class ClipExecutor extends Executor {
   async #embed(leaves: readonly Leaf[], parameters: ClipParameters, context: CallContext): Promise<Leaf[]> {
     const size = parameters.minibatch_size ?? this.#settings.minibatch_size;
     const model = this.#modelFor(context.endpoint);
-    const texts = leaves.filter(({ doc }) => doc.contentKind === 'text');
+    const texts = leaves.filter(({ doc }) => isText(doc));
     const images = leaves.filter(({ doc }) => isImage(doc));
     await Promise.all([
       ...batchesOf(texts, size).map(async (batch) => {
-        const embedded = await model.embedTexts(batch.map(({ doc }) => doc.text ?? ''));
-        this.#keep(batch, embedded, context);
+        const tokenized = tokenize(model, batch, context);
+        const embedded = await model.embedTokens(tokenized.map(({ ids }) => ids));
+        this.#keep(tokenized, embedded, context);
         for (const { doc } of batch) doc.mimeType = 'text/plain';
       }),
       ...batchesOf(images, size).map(async (batch) => {
@@ -99,9 +128,7 @@ export class ClipExecutor extends Executor {
   }
 
   #scaled(embedding: Float32Array): Float32Array {
-    if (!this.#settings.normalize) return embedding;
-    const norm = Math.hypot(...embedding);
-    return norm === 0 ? embedding : embedding.map((value) => value / norm);
+    return this.#settings.normalize ? toUnitLength(embedding) : embedding;
   }
 
   #modelFor(endpoint: string): ClipModel {
@@ -117,8 +144,26 @@ export class ClipExecutor extends Executor {
   }
 }
 
+function isText(doc: Document): boolean {
+  return doc.contentKind === 'text' || isTokenIds(doc.tensor);
+}
+
 function isImage(doc: Document): boolean {
-  return ['blob', 'tensor', 'uri'].includes(doc.contentKind);
+  return ['blob', 'tensor', 'uri'].includes(doc.contentKind) && !isTokenIds(doc.tensor);
+}
+
+/** The texts with their ids; those that have none fail. */
+function tokenize(model: ClipModel, leaves: readonly Leaf[], context: CallContext): (Leaf & { ids: Int32Array })[] {
+  return leaves.flatMap((leaf) => {
+    try {
+      const ids = model.tokenize(leaf.doc);
+      context.count(leaf.root, ids.length);
+      return [{ ...leaf, ids }];
+    } catch (error) {
+      context.fail(leaf.root, toClipflowError(error).toJSON());
+      return [];
+    }
+  });
 }
 
 function dropContent(doc: Document): void {

@@ -2,16 +2,19 @@ import type { Logger } from 'pino';
 import type { Document } from '../../src/document/document.js';
 import type { UriLoader } from '../../src/document/uri.js';
 import { ClipflowError, toClipflowError } from '../../src/errors.js';
+import type { JsonObject } from '../../src/json.js';
 import { preprocessImage, type ImageTransform } from './image/preprocess.js';
 import { preprocessTensor } from './image/tensor.js';
 import { embedBatch, embedTexts, type Run } from './model/embed.js';
 import { imageFeeds, imageSample, textSample } from './model/feeds.js';
+import { fingerprintOf } from './model/fingerprint.js';
 import { readModelFolder, type Dtype, type ModelSpec } from './model/folder.js';
 import { fixedBatch } from './model/graph.js';
 import { createSession, type Session, type SessionOptions } from './model/session.js';
 import { groupByLength } from './model/trim/lengths.js';
 import { trimText, type TextTower } from './model/trim/trim-text.js';
 import { loadClipBpe } from './text/clip-bpe.js';
+import { readTokenIds } from './text/token-ids.js';
 import { loadTokenizerJson } from './text/tokenizer-json.js';
 import type { TextTokenizer } from './text/tokenizer.js';
 
@@ -45,6 +48,8 @@ export class ClipModel {
 
   private constructor(
     readonly spec: ModelSpec,
+    /** Numbers of an embedding. */
+    readonly dimension: number,
     private readonly tokenizer: TextTokenizer,
     private readonly text: TextTower,
     private readonly visual: Session,
@@ -67,7 +72,7 @@ export class ClipModel {
       createSession({ ...common, path: spec.visual, sample: imageSample(spec.image.size) }),
     ]);
     const transform: ImageTransform = { ...spec.image, limits: options.imageLimits };
-    await warmUpText(text, batchSize);
+    const dimension = await warmUpText(text, batchSize);
     await visual.warmUp(batchSizes(visual, batchSize));
     for (const session of [text.session, visual]) session.watch();
     log.info({
@@ -78,13 +83,27 @@ export class ClipModel {
       providers: visual.providers,
       threads: intraOpNumThreads,
     });
-    return new ClipModel(spec, tokenizer, text, visual, transform, options);
+    return new ClipModel(spec, dimension, tokenizer, text, visual, transform, options);
   }
 
-  async embedTexts(texts: readonly string[]): Promise<Embedded[]> {
+  /** Changes with anything that changes embeddings. Reads the model's files, which may take seconds. */
+  fingerprint(settings: JsonObject): Promise<string> {
+    const { providers } = this.visual;
+    return fingerprintOf(this.spec, [providers, this.text.lengths, settings]);
+  }
+
+  /** The ids of a text, or of one that came as ids; throws INVALID_DOCUMENT when these are none of the model's. */
+  tokenize({ tensor, text = '' }: Pick<Document, 'tensor' | 'text'>): Int32Array {
+    return tensor ? readTokenIds(tensor, this.tokenizer) : this.tokenizer.encode(text);
+  }
+
+  embedTexts(texts: readonly string[]): Promise<Embedded[]> {
+    return this.embedTokens(texts.map((text) => this.tokenizer.encode(text)));
+  }
+
+  async embedTokens(ids: readonly Int32Array[]): Promise<Embedded[]> {
     const { session, lengths } = this.text;
-    const ids = texts.map((text) => this.tokenizer.encode(text));
-    const embedded = new Array<Embedded>(texts.length);
+    const embedded = new Array<Embedded>(ids.length);
     const groups = groupByLength(ids, lengths).map(async ({ length, texts: group }) => {
       const padded = group.map((text) => text.ids);
       const vectors = await embedTexts(session, this.#inTurn(session), padded, length, this.tokenizer.padId);
@@ -157,13 +176,19 @@ async function loadText(options: SessionOptions, tokenizer: TextTokenizer, trim:
   return trimText(session, { path, tokenizer, log, open: (model) => createSession({ ...options, device, model }) });
 }
 
-async function warmUpText({ session, lengths }: TextTower, batchSize: number): Promise<void> {
+/** Returns the numbers of an embedding. */
+async function warmUpText({ session, lengths }: TextTower, batchSize: number): Promise<number> {
+  let dimension = 0;
   // On a CPU the first run of a shape takes some milliseconds more, and the longest makes it reserve the memory.
   const warmed = session.providers[0] === 'cpu' ? lengths.slice(-1) : lengths;
   for (const length of warmed) {
     const sample = textSample(length);
-    for (const size of batchSizes(session, batchSize)) await session.run(sample(session, size));
+    for (const size of batchSizes(session, batchSize)) {
+      const { data } = await session.run(sample(session, size));
+      dimension = data.length / size;
+    }
   }
+  return dimension;
 }
 
 /** The smallest and the largest batch that `session` is run with. */

@@ -1,8 +1,8 @@
 import type { Document } from '../../src/document/document.js';
-import { cosine } from './cosine.js';
+import { cosine } from '../../src/vector.js';
 
 /** Published CLIP's logit scale, exp(4.60517), which `/rank` of CLIP-as-service uses for every model. */
-const LOGIT_SCALE = 100;
+export const LOGIT_SCALE = 100;
 
 /**
  * Scores the matches of a query that has its embedding, as CLIP-as-service does: `clip_score_cosine`, the cosine with

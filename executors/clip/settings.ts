@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { ClipflowError } from '../../src/errors.js';
 import type { JsonObject } from '../../src/json.js';
 
+/** The model that ships. */
+export const DEFAULT_MODEL = 'tiny-clip';
+
 const Model = z.strictObject({
   /** What `/encode/<name>` calls it, and the folder that is looked for. */
   name: z.string().min(1),
@@ -10,8 +13,8 @@ const Model = z.strictObject({
 
 /** `with:` of a CLIPEncoder. Keys of CLIP-as-service keep their names and meaning. */
 const ClipSettings = z.strictObject({
-  name: z.string().min(1).default('tiny-clip'),
-  /** Folder of the model; without it `name` is looked for among the model folders. */
+  name: z.string().min(1).optional(),
+  /** Folder of the model; without it `name`, by default the model that ships, is looked for among the model folders. */
   model_path: z.string().min(1).optional(),
   /** Several models in one replica instead of `name`; the first one serves `/encode`. */
   models: z.array(Model).min(1).optional(),

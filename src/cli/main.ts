@@ -34,6 +34,7 @@ function flowCommand(name: string, description: string): Command {
       'uris that the server fetches: public,private,file (CLIPFLOW_URI_ALLOW, with.uri.allow)',
     )
     .option('--tokens-file <file>', 'hashed bearer tokens (CLIPFLOW_TOKENS_FILE, with.tokens_file)')
+    .option('--redis <url>', 'redis://host:6379 (CLIPFLOW_REDIS, with.redis)')
     .option('--models <folder>', 'folder that holds model folders (CLIPFLOW_MODELS, with.models)');
 }
 

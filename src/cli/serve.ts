@@ -105,8 +105,14 @@ function processSpecs(
   return { gateway, executors };
 }
 
-function flagsAgain({ logLevel, uriAllow, models, tokensFile }: Flags): string[] {
-  const flags = { '--log-level': logLevel, '--uri-allow': uriAllow, '--models': models, '--tokens-file': tokensFile };
+function flagsAgain({ logLevel, uriAllow, models, tokensFile, redis }: Flags): string[] {
+  const flags = {
+    '--log-level': logLevel,
+    '--uri-allow': uriAllow,
+    '--models': models,
+    '--tokens-file': tokensFile,
+    '--redis': redis,
+  };
   return Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
 }
 

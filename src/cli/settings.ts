@@ -13,6 +13,7 @@ export interface Flags {
   uriAllow?: string;
   models?: string;
   tokensFile?: string;
+  redis?: string;
 }
 
 export interface LoadedFlow {
@@ -37,6 +38,7 @@ function overlay(flow: Flow, flags: Flags, env: NodeJS.ProcessEnv): Flow {
   const logLevel = parseLogLevel(flags.logLevel ?? env.CLIPFLOW_LOG_LEVEL ?? env.JINA_LOG_LEVEL ?? flow.logLevel);
   const models = flags.models ?? env.CLIPFLOW_MODELS ?? flow.models;
   const tokensFile = flags.tokensFile ?? env.CLIPFLOW_TOKENS_FILE ?? flow.tokensFile;
+  const redis = redisUrl(flags.redis ?? env.CLIPFLOW_REDIS) ?? flow.redis;
   const uriAllow = flags.uriAllow ?? env.CLIPFLOW_URI_ALLOW;
   return {
     ...flow,
@@ -44,9 +46,18 @@ function overlay(flow: Flow, flags: Flags, env: NodeJS.ProcessEnv): Flow {
     logLevel,
     models,
     tokensFile,
+    redis,
     ...(uriAllow === undefined ? {} : { uri: { allow: parseUriAllow(uriAllow) } }),
     ...(flags.port === undefined ? {} : { gateway: { ...flow.gateway, listen: onPort(flow, flags.port) } }),
   };
+}
+
+/** An empty one, as of a variable that is set to nothing, is none. */
+function redisUrl(url: string | undefined): string | undefined {
+  if (url === undefined || url === '') return undefined;
+  if (/^rediss?:\/\/\S+$/.test(url)) return url;
+  // It may hold a password, so it is not shown.
+  throw new ClipflowError('INVALID_CONFIG', 'the url of Redis (--redis, CLIPFLOW_REDIS): expected redis://host:6379');
 }
 
 function onPort(flow: Flow, text: string): Flow['gateway']['listen'] {

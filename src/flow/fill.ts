@@ -1,4 +1,4 @@
-import type { ExecutorConfig, Flow, GatewayConfig, Limits } from './flow.js';
+import type { CacheConfig, ExecutorConfig, Flow, GatewayConfig, Limits } from './flow.js';
 import { buildGraph, resolveNeeds } from './graph.js';
 import { DEFAULTS } from './schema.js';
 import type { ExecutorFile, FlowFile, GatewayFile } from './schema.js';
@@ -33,11 +33,22 @@ export function fillFlow(file: FlowFile, place: { name: string; file: string | u
     logLevel: settings.log_level ?? DEFAULTS.logLevel,
     models: settings.models,
     tokensFile: settings.tokens_file,
+    redis: settings.redis,
+    cache: settings.cache && fillCache(settings.cache),
     uri: { allow: settings.uri?.allow ?? DEFAULTS.uriAllow },
     limits: fillLimits(settings.limits ?? {}),
     gateway: fillGateway(settings),
     executors,
     graph: buildGraph(executors),
+  };
+}
+
+function fillCache(cache: NonNullable<GatewayFile['cache']>): CacheConfig {
+  return {
+    store: cache.store,
+    ttlMs: (cache.ttl ?? DEFAULTS.cache.ttl) * 1000,
+    max: cache.max ?? DEFAULTS.cache.max,
+    maxBytes: cache.max_bytes ?? DEFAULTS.cache.maxBytes,
   };
 }
 

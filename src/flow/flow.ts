@@ -17,6 +17,10 @@ export interface Flow {
   readonly models: string | undefined;
   /** File of hashed bearer tokens; absent: everyone may call. */
   readonly tokensFile: string | undefined;
+  /** Url of a Redis server; absent: nothing that needs one is served. */
+  readonly redis: string | undefined;
+  /** Absent: embeddings are not kept. */
+  readonly cache: CacheConfig | undefined;
   /** Which uris may be fetched. */
   readonly uri: UriPolicy;
   readonly limits: Limits;
@@ -48,6 +52,14 @@ export interface Limits {
   readonly uriTimeoutMs: number;
   /** How long a replica may be silent about a batch, however quick it usually is. */
   readonly hangMs: number;
+}
+
+export interface CacheConfig {
+  readonly store: 'memory' | 'redis';
+  readonly ttlMs: number;
+  /** Of the store in memory: embeddings, and bytes. */
+  readonly max: number;
+  readonly maxBytes: number;
 }
 
 export interface GatewayConfig {

@@ -29,6 +29,7 @@ export const DEFAULTS = {
     uriTimeoutMs: 10_000,
     hangMs: 10_000,
   },
+  cache: { ttl: 86_400, max: 100_000, maxBytes: 256 * MIB },
 } as const;
 
 /** An optional field with the help that editors show. */
@@ -138,6 +139,15 @@ const limitsShape = {
   ),
 };
 
+const cacheShape = {
+  store: z
+    .enum(['memory', 'redis'])
+    .describe('memory: of each gateway its own; redis: shared by all gateways, on the server that `redis` names.'),
+  ttl: field(atLeastOne, 'Seconds that an embedding is kept.', DEFAULTS.cache.ttl),
+  max: field(atLeastOne, 'Embeddings kept in memory; Redis has a limit of its own, maxmemory.', DEFAULTS.cache.max),
+  max_bytes: field(atLeastOne, 'Bytes kept in memory.', DEFAULTS.cache.maxBytes),
+};
+
 const gatewayShape = {
   name: field(name, 'Name of the flow, which keeps flows on one NATS apart. Default: the name of the file.'),
   port: field(
@@ -179,6 +189,14 @@ const gatewayShape = {
     z.string().regex(/^(embedded|(nats|tls):\/\/\S+)$/, { error: 'expected embedded or nats://host:4222' }),
     'How gateway and replicas meet: embedded (one machine) or the url of a NATS server.',
     DEFAULTS.transport,
+  ),
+  redis: field(
+    z.string().regex(/^rediss?:\/\/\S+$/, { error: 'expected redis://host:6379' }),
+    'Url of a Redis server, for what outlives a process.',
+  ),
+  cache: field(
+    z.strictObject(cacheShape),
+    'Keep embeddings, so that a content that comes again is not computed again.',
   ),
   tokens_file: field(
     z.string(),
@@ -276,4 +294,5 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   uses: Object.keys(usesShape),
   uri: Object.keys(uriShape),
   limits: Object.keys(limitsShape),
+  cache: Object.keys(cacheShape),
 };

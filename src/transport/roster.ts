@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ModelInfo } from '../model-info.js';
 import type { Channel } from './channel.js';
 import type { CallOptions, Directory, DirectoryChange, Message, Replica, ReplicaInfo } from './transport.js';
 
@@ -10,6 +11,7 @@ export const ReplicaInfoSchema = z.object({
   host: z.string(),
   state: z.enum(['starting', 'ready', 'draining']),
   endpoints: z.array(z.string()),
+  models: z.array(ModelInfo).default([]),
   batchSize: z.int().positive(),
   credit: z.int().positive(),
   outstanding: z.int().nonnegative(),

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../json.js';
+import type { ModelInfo } from '../model-info.js';
 
 /**
  * The seam between a gateway and its replicas. A transport moves messages: it knows nothing of documents, executors'
@@ -38,6 +39,8 @@ export interface ReplicaInfo {
   state: 'starting' | 'ready' | 'draining';
   /** Endpoints that it serves; `/default` stands for every other one. */
   endpoints: string[];
+  /** Models that it serves; none until it is ready. */
+  models: ModelInfo[];
   /** Documents that it wants at once. */
   batchSize: number;
   /** Batches that it takes at a time: one that runs and those that it prepares meanwhile. */
@@ -75,7 +78,7 @@ export interface Directory {
 
 export interface Registration {
   /** Tells the gateways what changed. */
-  update(change: Partial<Pick<ReplicaInfo, 'state' | 'endpoints' | 'batchSize' | 'credit'>>): void;
+  update(change: Partial<Pick<ReplicaInfo, 'state' | 'endpoints' | 'models' | 'batchSize' | 'credit'>>): void;
   /** Says `draining`, answers what is in hand, then says goodbye. */
   drain(): Promise<void>;
 }

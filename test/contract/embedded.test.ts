@@ -27,6 +27,7 @@ const info: StaticInfo = {
   host: 'here',
   state: 'ready',
   endpoints: ['/default'],
+  models: [],
   batchSize: 1,
   credit: 1,
 };

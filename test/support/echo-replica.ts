@@ -35,6 +35,7 @@ const info: StaticInfo = {
   host: hostname(),
   state: 'starting',
   endpoints: ['/default'],
+  models: [],
   batchSize: 8,
   credit: 2,
 };

@@ -18,6 +18,8 @@ export type Dtype = 'fp32' | 'fp16';
 export interface ModelSpec extends FolderSettings {
   /** From config.json, else the folder's. */
   name: string;
+  /** Absolute. */
+  folder: string;
   layout: (typeof LAYOUTS)[number]['layout'];
   /** Path of the text tower's graph. */
   textual: string;
@@ -44,6 +46,7 @@ export async function readModelFolder(path: string, dtype: Dtype = 'fp32'): Prom
   return {
     ...settings,
     name: settings.name ?? basename(folder),
+    folder,
     layout,
     textual,
     visual,

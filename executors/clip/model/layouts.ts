@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ClipflowError } from '../../../src/errors.js';
+import type { Matryoshka, ScoreSpec } from '../../../src/model-info.js';
 import { CLEANINGS, type Cleaning } from '../text/clean.js';
 import { CLIP_VOCABULARY, findFile, readJson, requireFile, shippedVocabulary } from './model-files.js';
 
@@ -26,12 +27,6 @@ export type TokenizerSpec =
       clean?: Cleaning;
     };
 
-/**
- * How the cosine of a text and an image becomes a score: a softmax of `scale * cosine` over the candidates, or for each
- * pair alone the sigmoid of `scale * cosine + bias` (SigLIP).
- */
-export type ScoreSpec = { kind: 'softmax'; scale: number } | { kind: 'sigmoid'; scale: number; bias: number };
-
 /** What the files beside the graphs say; a size that they don't give is the graph's. */
 export interface FolderSettings {
   name?: string | undefined;
@@ -41,6 +36,8 @@ export interface FolderSettings {
   /** Only where config.json gives the learned `logit_scale` (and, for a sigmoid, `logit_bias`). */
   scores?: ScoreSpec | undefined;
   embedDim?: number | undefined;
+  /** Only where config.json says that embeddings may be cut. */
+  matryoshka?: Matryoshka | undefined;
 }
 
 const positive = z.int().positive();
@@ -59,8 +56,23 @@ const square = z.union([
 const CLIP_MEAN: ImageSpec['mean'] = [0.48145466, 0.4578275, 0.40821073];
 const CLIP_STD: ImageSpec['std'] = [0.26862954, 0.26130258, 0.27577711];
 
-/** Learned with the weights; exports leave them out, so they stand in config.json where somebody put them. */
-const learned = { logit_scale: z.number().positive(), logit_bias: z.number() };
+/**
+ * Learned with the weights; exports leave the logits' out, so they stand in config.json where somebody put them. The
+ * keys of matryoshka models are those that Jina's models have and vLLM reads.
+ */
+const learned = {
+  logit_scale: z.number().positive(),
+  logit_bias: z.number(),
+  is_matryoshka: z.boolean(),
+  matryoshka_dimensions: z.array(positive).min(1),
+};
+
+function matryoshkaOf(config: {
+  is_matryoshka?: boolean | undefined;
+  matryoshka_dimensions?: number[] | undefined;
+}): Matryoshka | undefined {
+  return config.matryoshka_dimensions ?? (config.is_matryoshka ? 'any' : undefined);
+}
 
 function scoresOf(config: {
   logit_scale?: number | undefined;
@@ -105,6 +117,7 @@ export async function readClipAsService(folder: string): Promise<FolderSettings>
       interpolation: config.interpolation ?? 'bicubic',
     },
     scores: scoresOf(config),
+    matryoshka: matryoshkaOf(config),
     embedDim: config.embed_dim,
   };
 }
@@ -158,6 +171,7 @@ export async function readOpenClip(folder: string): Promise<FolderSettings> {
       interpolation: image.interpolation,
     },
     scores: scoresOf(config),
+    matryoshka: matryoshkaOf(config),
     embedDim: config.embed_dim,
   };
 }
@@ -204,6 +218,7 @@ export async function readHuggingFace(folder: string): Promise<FolderSettings> {
       interpolation: image.resample === 2 ? 'bilinear' : 'bicubic',
     },
     scores: scoresOf(config),
+    matryoshka: matryoshkaOf(config),
     embedDim: config.projection_dim,
   };
 }

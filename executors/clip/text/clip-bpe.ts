@@ -75,6 +75,10 @@ class ClipBpe implements TextTokenizer {
     return truncateIds(ids, this.contextLength);
   }
 
+  has(id: number): boolean {
+    return Number.isInteger(id) && id >= 0 && id <= END;
+  }
+
   #encodeWord(word: string): readonly number[] {
     const known = this.#words.get(word);
     if (known) return known;

@@ -18,6 +18,7 @@ const Tokenizer = AnyTokenizer as unknown as new (
 ) => {
   encode(text: string): { ids: number[] };
   token_to_id(token: string): number | undefined;
+  id_to_token(id: number): string | undefined;
 };
 
 const TokenizerJson = z.looseObject({
@@ -50,6 +51,7 @@ export async function loadTokenizerJson(path: string, options: TokenizerJsonOpti
     return {
       contextLength,
       padId,
+      has: (id) => tokenizer.id_to_token(id) !== undefined,
       encode: (text) => {
         const cleaned = clean === undefined ? text : cleanText(text, clean);
         return truncateIds(tokenizer.encode(cleaned.slice(0, CHARS_PER_TOKEN * contextLength)).ids, contextLength);

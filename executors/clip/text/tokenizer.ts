@@ -6,6 +6,8 @@ export interface TextTokenizer {
   readonly padId: number;
   /** Ids with start and end, cut to `contextLength` with the end kept, not padded. */
   encode(text: string): Int32Array;
+  /** Whether the vocabulary has this id. */
+  has(id: number): boolean;
 }
 
 /** `ids` cut to `contextLength`; the last id, which ends the text, is kept. */

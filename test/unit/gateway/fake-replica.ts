@@ -79,6 +79,7 @@ export class FakeReplica implements Replica {
       host: 'localhost',
       state: 'ready',
       endpoints: ['/default'],
+      models: [],
       batchSize: 4,
       credit: 2,
       outstanding: 0,

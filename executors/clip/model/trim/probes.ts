@@ -1,4 +1,4 @@
-import { cosine } from '../../cosine.js';
+import { cosine } from '../../../../src/vector.js';
 import type { TextTokenizer } from '../../text/tokenizer.js';
 import { embedTexts } from '../embed.js';
 import type { Session } from '../session.js';

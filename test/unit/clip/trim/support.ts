@@ -30,6 +30,7 @@ const logLine = z.object({ event: z.string(), buckets: z.array(z.number()).optio
 export const wordLengths: TextTokenizer = {
   contextLength: CONTEXT,
   padId: 0,
+  has: (id) => id <= END,
   encode: (text) =>
     truncateIds(
       [
