@@ -4,6 +4,8 @@ import type { Logger } from '../src/telemetry/log.js';
 import { serveMetrics } from '../src/telemetry/metrics-server.js';
 import { openTransport } from '../src/transport/open.js';
 import type { Directory } from '../src/transport/transport.js';
+import { EmbeddingCache, openStore } from './cache/embedding-cache.js';
+import { Models } from './models.js';
 import { Tokens } from './auth/tokens.js';
 import { FlowDispatch } from './dispatch/flow-dispatch.js';
 import { GatewayMetrics } from './metrics.js';
@@ -25,10 +27,12 @@ const TELL_SERVING_MS = 1000;
 /** Starts the gateway of a flow; it is ready once each executor has a ready replica. */
 export async function startGateway(flow: Flow, options: GatewayOptions, log: Logger): Promise<Running> {
   const tokens = Tokens.load(options.tokensFile, log);
+  const store = openStore(flow, log);
   const transport = await openTransport(options.transport, flow.name);
   const directory = await transport.watch();
   const metrics = new GatewayMetrics();
-  const dispatch = new FlowDispatch(flow, directory, metrics, log);
+  const models = new Models(flow, directory);
+  const dispatch = new FlowDispatch(flow, directory, metrics, log, store && new EmbeddingCache(store, models, metrics));
   const statuses = new ReplicaStatuses(directory, (replica) => dispatch.outstanding(replica));
   logReplicas(directory, log);
   addGauges(metrics, dispatch, statuses, flow);
@@ -36,7 +40,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
   if (!tokens.required && !isLoopback(flow.gateway.host)) log.warn({ event: 'open_to_all', host: flow.gateway.host });
 
   const drain = new AbortController();
-  const context: ProtocolContext = { flow, dispatch, statuses, metrics, tokens, log, drain: drain.signal };
+  const context: ProtocolContext = { flow, dispatch, models, statuses, metrics, tokens, log, drain: drain.signal };
   const ports = await Promise.all(flow.gateway.listen.map((entry) => openPort(context, entry)));
   const tellServing = (): void => {
     const serving = !drain.signal.aborted && dispatch.notReady().length === 0;
@@ -60,6 +64,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
       await Promise.all(ports.map((port) => port.close()));
       stopMetrics();
       tokens.close();
+      store?.close();
       await transport.close();
     },
   };

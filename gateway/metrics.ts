@@ -36,6 +36,11 @@ export class GatewayMetrics {
     'executor',
   ]);
 
+  readonly #hits = this.#counter('cache_hits_total', 'Documents answered from the cache.', ['executor']);
+  readonly #misses = this.#counter('cache_misses_total', 'Documents that were looked for in the cache in vain.', [
+    'executor',
+  ]);
+
   constructor() {
     collectDefaultMetrics({ register: this.registry });
   }
@@ -48,6 +53,11 @@ export class GatewayMetrics {
   documentsDone(endpoint: string, ok: number, failed: number): void {
     if (ok > 0) this.#documents.inc({ endpoint, outcome: 'ok' }, ok);
     if (failed > 0) this.#documents.inc({ endpoint, outcome: 'failed' }, failed);
+  }
+
+  cacheAsked(executor: string, hits: number, misses: number): void {
+    if (hits > 0) this.#hits.inc({ executor }, hits);
+    if (misses > 0) this.#misses.inc({ executor }, misses);
   }
 
   observerOf(executor: string, log: Logger): DispatchObserver {

@@ -2,6 +2,7 @@ import type { Flow } from '../src/flow/flow.js';
 import type { Logger } from '../src/telemetry/log.js';
 import type { Tokens } from './auth/tokens.js';
 import type { FlowDispatch } from './dispatch/flow-dispatch.js';
+import type { Models } from './models.js';
 import type { GatewayMetrics } from './metrics.js';
 import type { ReplicaStatuses } from './replica-status.js';
 
@@ -9,6 +10,7 @@ import type { ReplicaStatuses } from './replica-status.js';
 export interface ProtocolContext {
   flow: Flow;
   dispatch: FlowDispatch;
+  models: Models;
   statuses: ReplicaStatuses;
   metrics: GatewayMetrics;
   tokens: Tokens;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { ensureServer } from '../dist/test/support/servers.js';
 
 try {
-  ensureServer('nats-server');
+  for (const server of ['nats-server', 'redis-server']) ensureServer(server);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exit(1);

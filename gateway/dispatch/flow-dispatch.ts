@@ -10,6 +10,7 @@ import { evaluateWhen } from '../../src/flow/when.js';
 import type { JsonObject } from '../../src/json.js';
 import type { Logger } from '../../src/telemetry/log.js';
 import type { Directory, Replica } from '../../src/transport/transport.js';
+import type { EmbeddingCache } from '../cache/embedding-cache.js';
 import type { GatewayMetrics } from '../metrics.js';
 import { Budget } from './budget.js';
 import { Dispatcher, type Work } from './dispatcher.js';
@@ -65,6 +66,7 @@ export class FlowDispatch {
     directory: Directory,
     private readonly metrics: GatewayMetrics,
     log: Logger,
+    private readonly cache?: EmbeddingCache,
   ) {
     this.budget = new Budget({ docs: flow.limits.queueDocs, bytes: flow.limits.queueBytes });
     const { hangMs } = flow.limits;
@@ -171,14 +173,15 @@ export class FlowDispatch {
         indexes.push(index);
         work.push({ doc: outcome.doc, kind: peek(outcome.doc).kind });
       });
-      const outcomes = await this.#submit(executor, work, request);
-      indexes.forEach((index, position) => (output[index] = outcomes[position]));
+      const compute = (docs: readonly Work[]): Promise<NodeOutput> => this.#submit(executor, docs, request);
+      const outcomes = await (this.cache?.through(executor.name, request, work, compute) ?? compute(work));
+      indexes.forEach((index, position) => (output[index] = counted(input[index], outcomes[position])));
     }
     route.endTime = now();
     return output;
   }
 
-  async #submit(executor: ExecutorConfig, work: Work[], request: RunningRequest): Promise<NodeOutput> {
+  async #submit(executor: ExecutorConfig, work: readonly Work[], request: RunningRequest): Promise<NodeOutput> {
     const { endpoint, parameters, caller, priority, signal, deadline } = request;
     const left = deadline === undefined ? Infinity : Math.max(0, deadline - performance.now());
     const timeoutMs = Math.min(left, executor.timeoutSendMs ?? Infinity);
@@ -225,6 +228,12 @@ export class FlowDispatch {
   }
 }
 
+/** An executor's outcome, with the tokens that those before it counted. */
+function counted(before: Outcome | undefined, outcome: Outcome | undefined): Outcome | undefined {
+  if (!before || !outcome || 'error' in before || 'error' in outcome || before.tokens === undefined) return outcome;
+  return { ...outcome, tokens: before.tokens + (outcome.tokens ?? 0) };
+}
+
 /** One outcome per document from those of several branches: an error of any of them stands, documents are reduced. */
 function join(branches: readonly NodeOutput[]): NodeOutput {
   const [first = [], ...others] = branches;
@@ -238,7 +247,9 @@ function joinOutcomes(left: Outcome | undefined, right: Outcome | undefined): Ou
   if (!left || !right) return left ?? right;
   if ('error' in left) return left;
   if ('error' in right) return right;
-  return { doc: reduceDocuments(left.doc, right.doc) };
+  const doc = reduceDocuments(left.doc, right.doc);
+  const tokens = Math.max(left.tokens ?? 0, right.tokens ?? 0);
+  return tokens === 0 ? { doc } : { doc, tokens };
 }
 
 function meets(executor: ExecutorConfig, doc: Uint8Array): boolean {
