@@ -1,10 +1,27 @@
 import type { Socket } from 'node:net';
 import { ClipflowError } from '../src/errors.js';
+import type { Caller, Tokens } from './auth/tokens.js';
 import type { Priority } from './dispatch/item.js';
 
 /** A connection, as callers without a token are told apart. */
 export function peerOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress}:${remotePort}`;
+}
+
+/** Who calls, and what it says beside its request. */
+export interface CallOrigin {
+  caller: Caller;
+  /** The connection: callers have equal shares by token, or by connection where there are no tokens. */
+  peer: string;
+  /** @default interactive */
+  priority?: Priority;
+  signal: AbortSignal;
+  timeoutMs?: number | undefined;
+}
+
+/** By what a caller's share of the replicas is told from those of others. */
+export function shareOf({ tokens }: { tokens: Tokens }, { caller, peer }: CallOrigin): string {
+  return tokens.required ? caller.name : peer;
 }
 
 /** What a caller may say beside its request: HTTP headers or gRPC metadata of the same names. */

@@ -1,16 +1,14 @@
 import cors from '@fastify/cors';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { ValidationError } from '../../src/document/validation-error.js';
-import { toClipflowError, type ClipflowError } from '../../src/errors.js';
-import type { Logger } from '../../src/telemetry/log.js';
+import fastify, { type FastifyInstance } from 'fastify';
 import { about } from '../about.js';
 import { dryRun } from '../dry-run.js';
-import { httpStatusOf, retryAfter } from '../answer.js';
+import { addOpenAiRoutes } from '../openai/routes.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import type { TlsOptions } from '../tls.js';
 import { parseBodiesAsJson } from './body.js';
+import { sendError } from './errors.js';
 import { openApi } from './openapi.js';
 import { addDataRoutes } from './post.js';
 
@@ -20,7 +18,7 @@ export interface HttpOptions {
   data: boolean;
 }
 
-/** The HTTP protocol: CLIP-as-service's routes, health, status and metrics. */
+/** Everything over HTTP: CLIP-as-service's routes, the OpenAI-compatible ones, health, status and metrics. */
 export async function createHttpApp(context: ProtocolContext, { tls, data }: HttpOptions): Promise<FastifyInstance> {
   const { flow, log } = context;
   const app: FastifyInstance = fastify({
@@ -38,7 +36,10 @@ export async function createHttpApp(context: ProtocolContext, { tls, data }: Htt
     if (context.drain.aborted) void reply.header('connection', 'close');
   });
   // Scopes, so that the check of tokens holds for documents alone.
-  if (data) await app.register(async (scope) => addDataRoutes(scope, context));
+  if (data) {
+    await app.register(async (scope) => addDataRoutes(scope, context));
+    await addOpenAiRoutes(app, context);
+  }
   await app.register(async (scope) => addOperationRoutes(scope, context));
   const document = openApi(context);
   app.get('/openapi.json', async () => document);
@@ -64,28 +65,4 @@ function addOperationRoutes(app: FastifyInstance, context: ProtocolContext): voi
   app.get('/metrics', async (_request, reply) =>
     reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   );
-}
-
-function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): FastifyReply {
-  if (thrown instanceof ValidationError) return reply.code(422).send({ detail: thrown.details });
-  const error = fromFastify(thrown) ?? toClipflowError(thrown);
-  if (error.code === 'INTERNAL')
-    log.error({ event: 'request_failed', method: request.method, url: request.url, err: thrown });
-  const pause = retryAfter(error.code);
-  if (pause !== undefined) void reply.header('retry-after', pause);
-  return reply.code(httpStatusOf(error)).send({ detail: `${error.code}: ${error.message}` });
-}
-
-function fromFastify(thrown: unknown): ClipflowError | undefined {
-  const code = (thrown as { code?: unknown }).code;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    return toClipflowError(
-      `the body is larger than this server takes (with.limits.body_bytes of the flow): ${message}`,
-      'PAYLOAD_TOO_LARGE',
-    );
-  }
-  const status = (thrown as { statusCode?: unknown }).statusCode;
-  if (typeof status === 'number' && status < 500) return toClipflowError(message, 'INVALID_REQUEST');
-  return undefined;
 }

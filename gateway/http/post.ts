@@ -1,16 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import { requestFromJson, responseToJson } from '../../src/document/request-json.js';
 import { httpStatusOf, retryAfter } from '../answer.js';
-import type { Caller } from '../auth/tokens.js';
-import { callSettings, peerOf } from '../call-settings.js';
 import { answerDataRequest } from '../data-request.js';
 import type { ProtocolContext } from '../protocol-context.js';
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    caller: Caller | null;
-  }
-}
+import { originOf, requireToken } from './caller.js';
 
 /** A route whose body is a request of CLIP-as-service's protocol. */
 export interface DataRoute {
@@ -47,12 +40,8 @@ function methodsOf(settings: unknown): HTTPMethods[] {
   return known.length > 0 ? known : ['POST'];
 }
 
-/** Callers must have a token where the flow asks for one; it is checked before the body is read. */
 export function addDataRoutes(app: FastifyInstance, context: ProtocolContext): void {
-  app.decorateRequest('caller', null);
-  app.addHook('onRequest', async (request) => {
-    request.caller = context.tokens.check(request.headers.authorization);
-  });
+  requireToken(app, context);
   for (const { method, path, endpoint } of dataRoutes(context)) {
     app.route({ method, url: path, handler: (request, reply) => post(context, request, reply, endpoint) });
   }
@@ -70,27 +59,12 @@ async function post(
 ): Promise<FastifyReply> {
   const request = requestFromJson(http.body);
   if (endpoint !== undefined) request.header.execEndpoint = endpoint;
-  const caller = http.caller ?? context.tokens.check(undefined);
-  const { response, failure } = await answerDataRequest(context, request, {
-    protocol: 'http',
-    caller,
-    peer: peerOf(http.socket),
-    ...callSettings((name) => http.headers[name]?.toString()),
-    signal: hangUpSignal(reply),
-  });
+  const origin = originOf(context, http, reply);
+  const { response, failure } = await answerDataRequest(context, request, { protocol: 'http', ...origin });
   if (failure) {
     const pause = retryAfter(failure.code);
     if (pause !== undefined) void reply.header('retry-after', pause);
     void reply.code(httpStatusOf(failure));
   }
   return reply.send(responseToJson(response));
-}
-
-/** Aborts when the caller hangs up before it has its answer. */
-function hangUpSignal(reply: FastifyReply): AbortSignal {
-  const controller = new AbortController();
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort();
-  });
-  return controller.signal;
 }

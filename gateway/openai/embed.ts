@@ -1,0 +1,72 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Document } from '../../src/document/document.js';
+import { accounted } from '../accounted.js';
+import { shareOf } from '../call-settings.js';
+import { originOf } from '../http/caller.js';
+import type { ServedModel } from '../models.js';
+import type { ProtocolContext } from '../protocol-context.js';
+import type { Content } from './content.js';
+import { ParameterError } from './errors.js';
+
+/** What to embed by which model. */
+export interface EmbedCall {
+  /** For metrics. */
+  route: string;
+  model: ServedModel;
+  contents: readonly Content[];
+}
+
+export interface Embedded {
+  /** As the model gives them, in the order of the contents. */
+  vectors: Float32Array[];
+  /** That the texts came to. */
+  tokens: number;
+}
+
+/** @param name may be left out where the flow serves one model */
+export function findModel({ models }: ProtocolContext, name: string | undefined): ServedModel {
+  if (name === undefined && models.list().length > 1) {
+    const known = models.list().map(({ info }) => info.name);
+    throw new ParameterError('model', `name one of: ${known.join(', ')}`);
+  }
+  return models.find(name);
+}
+
+/**
+ * Sends contents through the flow.
+ * @throws ParameterError for the first content that failed: these APIs know no partial answer
+ */
+export async function embed(
+  context: ProtocolContext,
+  { route, model, contents }: EmbedCall,
+  http: FastifyRequest,
+  reply: FastifyReply,
+): Promise<Embedded> {
+  const origin = originOf(context, http, reply);
+  const call = { protocol: 'openai', endpoint: route, caller: origin.caller, documents: contents.length } as const;
+  return accounted(context, call, async () => {
+    const { outcomes } = await context.dispatch.post({
+      ...origin,
+      endpoint: model.info.endpoint,
+      parameters: {},
+      docs: contents.map(({ doc }) => doc),
+      targetExecutor: context.models.target(model),
+      caller: shareOf(context, origin),
+    });
+    let tokens = 0;
+    const vectors = outcomes.map((outcome, index) => {
+      const parameter = contents[index]?.parameter ?? '';
+      if ('error' in outcome) throw new ParameterError(parameter, outcome.error.message, outcome.error.code);
+      tokens += outcome.tokens ?? 0;
+      const { embedding } = Document.fromBytes(outcome.doc);
+      if (embedding) return embedding.toFloat32();
+      throw new ParameterError(parameter, `model ${model.info.name} gave it no embedding`, 'INVALID_DOCUMENT');
+    });
+    return { vectors, tokens };
+  });
+}
+
+/** As OpenAI counts: images come to no tokens. */
+export function usageOf({ tokens }: Embedded): { prompt_tokens: number; total_tokens: number } {
+  return { prompt_tokens: tokens, total_tokens: tokens };
+}
