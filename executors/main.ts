@@ -62,7 +62,9 @@ export async function startReplica(flow: Flow, options: ReplicaOptions, log: Log
   );
   const { monitoringPort } = options;
   const stopMetrics =
-    monitoringPort === undefined ? () => {} : await serveMetrics(metrics.registry, monitoringPort, flow.gateway.host);
+    monitoringPort === undefined
+      ? () => {}
+      : await serveMetrics(metrics.registry, { port: monitoringPort, host: flow.gateway.host, waitForPort: true });
 
   const started = performance.now();
   await executor.setup();

@@ -1,3 +1,4 @@
+import type { ExecutorLoad } from '../src/autoscale/load.js';
 import type { Flow } from '../src/flow/flow.js';
 import type { Running } from '../src/supervise/lifecycle.js';
 import type { Logger } from '../src/telemetry/log.js';
@@ -9,6 +10,7 @@ import { Models } from './models.js';
 import { Tokens } from './auth/tokens.js';
 import { FlowDispatch } from './dispatch/flow-dispatch.js';
 import { GatewayMetrics } from './metrics.js';
+import { reportLoads } from './load-reports.js';
 import { openPort } from './open-port.js';
 import type { ProtocolContext } from './protocol-context.js';
 import { ReplicaStatuses } from './replica-status.js';
@@ -18,6 +20,8 @@ export interface GatewayOptions {
   transport: string;
   /** Port for the metrics alone; they are at the main port too. */
   monitoringPort?: number | undefined;
+  /** Is told, several times a second, what each executor has to do. */
+  onLoad?: ((loads: ExecutorLoad[]) => void) | undefined;
   /** File of bearer tokens; without one everyone may call. */
   tokensFile?: string | undefined;
 }
@@ -50,10 +54,11 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
   directory.onChange(tellServing);
   // The directory does not tell of a circuit that opens or closes.
   const telling = setInterval(tellServing, TELL_SERVING_MS).unref();
+  const stopReports = options.onLoad ? reportLoads(dispatch, options.onLoad) : () => {};
   const stopMetrics =
     options.monitoringPort === undefined
       ? () => {}
-      : await serveMetrics(metrics.registry, options.monitoringPort, flow.gateway.host);
+      : await serveMetrics(metrics.registry, { port: options.monitoringPort, host: flow.gateway.host });
 
   return {
     ready: whenReady(directory, dispatch).then(() => ({ ports: ports.map(({ port }) => port) })),
@@ -62,6 +67,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
       clearInterval(telling);
       tellServing();
       await Promise.all(ports.map((port) => port.close()));
+      stopReports();
       stopMetrics();
       tokens.close();
       store?.close();
@@ -107,6 +113,7 @@ function logReplicas(directory: Directory, log: Logger): void {
 function addGauges(metrics: GatewayMetrics, dispatch: FlowDispatch, statuses: ReplicaStatuses, flow: Flow): void {
   metrics.gauge('queue_documents', 'Documents that wait or are being computed.', () => dispatch.budget.docs);
   metrics.gauge('queue_bytes', 'Bytes of the documents that wait or are being computed.', () => dispatch.budget.bytes);
+  metrics.loadGauges(() => dispatch.loads());
   metrics.replicaGauge(() =>
     flow.executors.flatMap(({ name }) => {
       const counts = new Map<string, number>();

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { ExecutorLoad } from '../src/autoscale/load.js';
 import type { Logger } from '../src/telemetry/log.js';
 import type { DispatchObserver } from './dispatch/dispatcher.js';
 
@@ -85,6 +86,24 @@ export class GatewayMetrics {
       registers: [this.registry],
       collect: () => gauge.set(read()),
     });
+  }
+
+  /** What each executor has to do, read when Prometheus asks: the signals to scale by. */
+  loadGauges(read: () => ExecutorLoad[]): void {
+    const gauge = (name: string, help: string, value: (load: ExecutorLoad) => number): void => {
+      const one: Gauge<'executor'> = new Gauge({
+        name: `clipflow_executor_${name}`,
+        help,
+        labelNames: ['executor'],
+        registers: [this.registry],
+        collect: () => {
+          for (const load of read()) one.set({ executor: load.executor }, value(load));
+        },
+      });
+    };
+    gauge('queued_documents', 'Documents that wait for a replica.', ({ queued }) => queued);
+    gauge('running_documents', 'Documents that replicas hold for this gateway.', ({ running }) => running);
+    gauge('queue_age_seconds', 'How long the oldest of those that wait has waited.', ({ queueAge }) => queueAge);
   }
 
   /** Replicas by executor and state, read when Prometheus asks. */

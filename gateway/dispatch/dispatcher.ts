@@ -49,10 +49,9 @@ export interface DispatcherOptions {
   hangMs: number;
   /** How many times the 99th percentile a batch may take before a second replica is asked too. Default: none is. */
   hedge?: number | undefined;
+  /** Milliseconds that work waits while no replica is ready, before it is answered with UNAVAILABLE. */
+  holdMs: number;
 }
-
-/** How long work waits while no replica is ready, before it is answered with UNAVAILABLE. */
-const HOLD_MS = 20_000;
 
 /** Failures of the replica rather than of what it was asked. */
 const REPLICA_FAULTS: readonly ErrorCode[] = ['EXECUTOR_FAILED', 'INTERNAL'];
@@ -75,6 +74,16 @@ export class Dispatcher {
   ) {
     this.#patience = new Patience(options.hangMs);
     if (options.hedge !== undefined) this.#hedge = new Hedge(options.hedge);
+  }
+
+  /** Documents that wait, those that replicas hold, and since when the oldest waits (by `performance.now()`). */
+  load(): { queued: number; running: number; oldest: number } {
+    let [queued, oldest] = [0, Infinity];
+    for (const item of this.#lanes.items()) {
+      queued += 1;
+      oldest = Math.min(oldest, item.since);
+    }
+    return { queued, running: this.#slots.documents, oldest };
   }
 
   /** Documents that each replica holds, by its id. */
@@ -249,9 +258,9 @@ export class Dispatcher {
     this.#holdTimer ??= setTimeout(() => {
       this.#holdTimer = undefined;
       if (this.hasReadyReplica) return;
-      const message = `executor "${this.options.executor}" has had no ready replica for ${HOLD_MS / 1000} s`;
+      const message = `executor "${this.options.executor}" has had no ready replica for ${this.options.holdMs / 1000} s`;
       for (const item of this.#lanes.items()) item.settle({ error: { code: 'UNAVAILABLE', message } });
-    }, HOLD_MS).unref();
+    }, this.options.holdMs).unref();
   }
 }
 

@@ -1,3 +1,4 @@
+import type { ExecutorLoad } from '../../src/autoscale/load.js';
 import type { Outcome } from '../../src/call.js';
 import { Document } from '../../src/document/document.js';
 import { documentToJson } from '../../src/document/json.js';
@@ -15,6 +16,7 @@ import type { GatewayMetrics } from '../metrics.js';
 import { Budget } from './budget.js';
 import { Dispatcher, type Work } from './dispatcher.js';
 import type { Priority } from './item.js';
+import { MAX_TIMER_MS } from './patience.js';
 import { reduceDocuments } from './reduce.js';
 
 /** What every protocol hands over. */
@@ -53,6 +55,9 @@ interface RunningRequest extends FlowRequest {
 
 const DEFAULT_ENDPOINT = '/default';
 
+/** A replica that died is back by then. */
+const HOLD_MS = 20_000;
+
 /** The one way into a flow: sends documents through its graph of executors and joins what the branches answer. */
 export class FlowDispatch {
   readonly budget: Budget;
@@ -70,9 +75,11 @@ export class FlowDispatch {
   ) {
     this.budget = new Budget({ docs: flow.limits.queueDocs, bytes: flow.limits.queueBytes });
     const { hangMs } = flow.limits;
-    for (const { name, shards, retries, hedge } of flow.executors) {
+    for (const executor of flow.executors) {
+      const { name, shards, retries, hedge } = executor;
       const observer = metrics.observerOf(name, log);
-      const dispatcher = (): Dispatcher => new Dispatcher({ executor: name, retries, hangMs, hedge }, observer);
+      const options = { executor: name, retries, hangMs, hedge, holdMs: holdMsOf(executor) };
+      const dispatcher = (): Dispatcher => new Dispatcher(options, observer);
       this.#dispatchers.set(name, Array.from({ length: shards }, dispatcher));
     }
     directory.onChange((replica, change) => {
@@ -85,8 +92,23 @@ export class FlowDispatch {
   /** Executors of which a shard has no ready replica. */
   notReady(): string[] {
     return this.flow.executors
-      .filter(({ name, replicas }) => replicas > 0 && !this.#dispatchers.get(name)?.every((one) => one.hasReadyReplica))
+      .filter((executor) => !restsAtZero(executor))
+      .filter(({ name }) => !this.#dispatchers.get(name)?.every((one) => one.hasReadyReplica))
       .map(({ name }) => name);
+  }
+
+  loads(): ExecutorLoad[] {
+    const now = performance.now();
+    return this.flow.executors.map(({ name }) => {
+      const loads = (this.#dispatchers.get(name) ?? []).map((dispatcher) => dispatcher.load());
+      const oldest = Math.min(...loads.map((load) => load.oldest));
+      return {
+        executor: name,
+        queued: loads.reduce((sum, { queued }) => sum + queued, 0),
+        running: loads.reduce((sum, { running }) => sum + running, 0),
+        queueAge: Number.isFinite(oldest) ? (now - oldest) / 1000 : 0,
+      };
+    });
   }
 
   /** Every endpoint that an executor of the flow names. */
@@ -232,6 +254,16 @@ export class FlowDispatch {
 function counted(before: Outcome | undefined, outcome: Outcome | undefined): Outcome | undefined {
   if (!before || !outcome || 'error' in before || 'error' in outcome || before.tokens === undefined) return outcome;
   return { ...outcome, tokens: before.tokens + (outcome.tokens ?? 0) };
+}
+
+/** Without replicas on purpose: it is ready as it is. */
+function restsAtZero({ replicas, autoscale }: ExecutorConfig): boolean {
+  return replicas === 0 || autoscale?.min === 0;
+}
+
+/** Where replicas are started when work comes, it waits for as long as that may take. */
+function holdMsOf({ autoscale, timeoutReadyMs = MAX_TIMER_MS }: ExecutorConfig): number {
+  return autoscale?.min === 0 ? Math.min(Math.max(timeoutReadyMs, HOLD_MS), MAX_TIMER_MS) : HOLD_MS;
 }
 
 /** One outcome per document from those of several branches: an error of any of them stands, documents are reduced. */

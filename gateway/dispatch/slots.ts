@@ -17,6 +17,11 @@ export class Slots {
     return [...this.#slots.values()].some(({ ready }) => ready);
   }
 
+  /** That they hold for this gateway. */
+  get documents(): number {
+    return [...this.#slots.values()].reduce((sum, { documents }) => sum + documents, 0);
+  }
+
   /** Whether another replica than that of `slot` does well. */
   othersHealthy(slot: Slot): boolean {
     return [...this.#slots.values()].some((other) => other !== slot && other.ready && other.circuit.healthy);

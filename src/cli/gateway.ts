@@ -1,5 +1,6 @@
 import { startGateway } from '../../gateway/main.js';
-import { runAsProcess } from '../supervise/lifecycle.js';
+import type { ExecutorLoad } from '../autoscale/load.js';
+import { runAsProcess, tellSupervisor } from '../supervise/lifecycle.js';
 import { createLogger } from '../telemetry/log.js';
 import { loadFlowWith, type Flags } from './settings.js';
 
@@ -7,11 +8,17 @@ export interface GatewayFlags extends Flags {
   monitoringPort?: number;
 }
 
+/** To the supervisor, which scales by them. */
+function tellLoads(loads: ExecutorLoad[]): void {
+  tellSupervisor({ type: 'load', loads });
+}
+
 export async function gateway(path: string, flags: GatewayFlags): Promise<void> {
   const { flow } = await loadFlowWith(path, flags);
   const log = createLogger(flow.logLevel, 'gateway');
   const monitoringPort = flags.monitoringPort ?? (flow.gateway.monitoring ? flow.gateway.portMonitoring : undefined);
+  const onLoad = flow.executors.some(({ autoscale }) => autoscale) ? tellLoads : undefined;
   const start = () =>
-    startGateway(flow, { transport: flow.transport, monitoringPort, tokensFile: flow.tokensFile }, log);
+    startGateway(flow, { transport: flow.transport, monitoringPort, tokensFile: flow.tokensFile, onLoad }, log);
   await runAsProcess(start, flow.gateway.graceMs, log);
 }

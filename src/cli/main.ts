@@ -66,6 +66,17 @@ program
   .action(async (target: string, flags: { flow?: string }) => (await import('./scale.js')).scale(target, flags));
 
 program
+  .command('reload')
+  .description(
+    'Starts the replicas of a running flow anew, one after the other, with the models and code that are there now.',
+  )
+  .argument('[executor]', 'its replicas alone; those of all unless given')
+  .option('--flow <name>', 'name of the flow, where several run')
+  .action(async (executor: string | undefined, flags: { flow?: string }) =>
+    (await import('./reload.js')).reload(executor, flags),
+  );
+
+program
   .command('token')
   .description('Makes a bearer token, and its entry for the tokens file.')
   .argument('<name>', 'whom it is for')

@@ -1,5 +1,5 @@
 import { ClipflowError } from '../errors.js';
-import { scaleFlow } from '../supervise/control.js';
+import { askFlow } from '../supervise/control.js';
 
 /** @param target `<executor>=<replicas>` */
 export async function scale(target: string, { flow }: { flow?: string }): Promise<void> {
@@ -7,6 +7,6 @@ export async function scale(target: string, { flow }: { flow?: string }): Promis
   if (executor === undefined || replicas === undefined) {
     throw new ClipflowError('INVALID_CONFIG', `"${target}": expected <executor>=<replicas>, such as clip=4`);
   }
-  await scaleFlow(flow, executor, Number(replicas));
+  await askFlow(flow, { action: 'scale', executor, replicas: Number(replicas) });
   process.stdout.write(`${executor}: ${replicas}\n`);
 }

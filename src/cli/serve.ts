@@ -1,12 +1,15 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ClipflowError } from '../errors.js';
-import type { Flow } from '../flow/flow.js';
+import type { ExecutorLoad } from '../autoscale/load.js';
+import { LocalAutoscaler } from '../autoscale/local-autoscaler.js';
+import { ClipflowError, toClipflowError } from '../errors.js';
+import type { ExecutorConfig, Flow } from '../flow/flow.js';
 import { planFlow, type Plan } from '../flow/plan.js';
 import { runAsProcess, type Ready, type Running } from '../supervise/lifecycle.js';
 import type { ProcessSpec } from '../supervise/managed-process.js';
-import { serveControls } from '../supervise/control.js';
+import { serveControls, type Controls } from '../supervise/control.js';
+import { watchPaths } from '../supervise/watch.js';
 import { Supervisor, type Progress, type SupervisedFlow } from '../supervise/supervisor.js';
 import { createLogger } from '../telemetry/log.js';
 import { findGpus } from './gpus.js';
@@ -29,16 +32,38 @@ export async function serve(path: string, flags: ServeFlags): Promise<void> {
   const transport = flow.transport === 'embedded' ? `embedded:${join(folder, 'gateway.sock')}` : flow.transport;
   const specsOf = (wanted: Flow): SupervisedFlow =>
     processSpecs(path, { ...loaded, flow: wanted }, flags, planFlow(wanted, machine), transport);
-  const supervisor = new Supervisor(specsOf(flow), showProgress, log);
   const { graceMs } = flow.gateway;
-
-  let current = flow;
-  const scale = async (name: string, replicas: number): Promise<void> => {
-    current = withReplicas(current, name, replicas);
-    log.info({ event: 'scaling', executor: name, replicas });
-    await supervisor.scale(name, specsOf(current).executors.get(name) ?? [], graceMs);
+  const events = {
+    progress: showProgress,
+    loaded: (loads: readonly ExecutorLoad[]) => autoscaler.report(loads),
   };
-  const stopControls = await serveControls(flow.name, { scale });
+  const supervisor = new Supervisor(specsOf(flow), events, log);
+  let current = flow;
+  // One change of an executor at a time: what is started for one must not be drained by the other.
+  const turnOf = new Map(flow.executors.map(({ name }) => [name, turns()]));
+  const inTurn = (name: string, task: () => Promise<void>): Promise<void> =>
+    turnOf.get(executorOf(flow, name).name)?.(task) ?? Promise.resolve();
+  const scale = (name: string, replicas: number): Promise<void> =>
+    inTurn(name, async () => {
+      current = withReplicas(current, name, replicas);
+      log.info({ event: 'scaling', executor: name, replicas });
+      await supervisor.scale(name, specsOf(current).executors.get(name) ?? [], graceMs);
+    });
+  const reload = async (name?: string): Promise<void> => {
+    for (const executor of name === undefined ? flow.executors.map((one) => one.name) : [name]) {
+      await inTurn(executor, () => {
+        log.info({ event: 'reloading', executor });
+        return supervisor.reload(executor, graceMs);
+      });
+    }
+  };
+  const reloadChanged = (name: string): void =>
+    void reload(name).catch((error: unknown) => {
+      log.error({ event: 'reload_failed', executor: name, reason: toClipflowError(error).message });
+    });
+  const autoscaler = new LocalAutoscaler(flow, scale, log);
+  const stopControls = await serveControls(flow.name, { scale: refuseAutoscaled(flow, scale), reload });
+  const stopWatching = flow.executors.map(({ name, watch }) => watchPaths(watch, () => reloadChanged(name)));
 
   const start = async (): Promise<Running> => ({
     ready: supervisor.start().then((ready) => {
@@ -47,17 +72,45 @@ export async function serve(path: string, flags: ServeFlags): Promise<void> {
     }),
     drain: () => {
       stopControls();
+      for (const stop of stopWatching) stop();
       return supervisor.stop(graceMs);
     },
   });
   await runAsProcess(start, graceMs + STOP_MARGIN_MS, log);
 }
 
+/** Runs what it is given one after the other. */
+function turns(): (task: () => Promise<void>) => Promise<void> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (task) => {
+    const done = last.then(task);
+    last = done.catch(() => {});
+    return done;
+  };
+}
+
+/** By hand it would not last: the autoscaler decides anew. */
+function refuseAutoscaled(flow: Flow, scale: Controls['scale']): Controls['scale'] {
+  return async (name, replicas) => {
+    const { autoscale } = executorOf(flow, name);
+    if (!autoscale) return scale(name, replicas);
+    const bounds = `between ${autoscale.min} and ${autoscale.max}`;
+    throw new ClipflowError(
+      'INVALID_CONFIG',
+      `executor "${name}" is scaled by its load, ${bounds}: change autoscale in the flow, or take it out`,
+    );
+  };
+}
+
+function executorOf(flow: Flow, wanted: string): ExecutorConfig {
+  const found = flow.executors.find(({ name }) => name === wanted);
+  if (found) return found;
+  const known = flow.executors.map(({ name }) => name).join(', ');
+  throw new ClipflowError('INVALID_CONFIG', `the flow has no executor "${wanted}"; it has: ${known}`);
+}
+
 function withReplicas(flow: Flow, wanted: string, replicas: number): Flow {
-  if (!flow.executors.some(({ name }) => name === wanted)) {
-    const known = flow.executors.map(({ name }) => name).join(', ');
-    throw new ClipflowError('INVALID_CONFIG', `the flow has no executor "${wanted}"; it has: ${known}`);
-  }
+  executorOf(flow, wanted);
   const executors = flow.executors.map((one) => (one.name === wanted ? { ...one, replicas } : one));
   return { ...flow, executors };
 }

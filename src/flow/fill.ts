@@ -1,3 +1,4 @@
+import type { AutoscaleConfig } from '../autoscale/policy.js';
 import type { CacheConfig, ExecutorConfig, Flow, GatewayConfig, Limits } from './flow.js';
 import { buildGraph, resolveNeeds } from './graph.js';
 import { DEFAULTS } from './schema.js';
@@ -93,7 +94,7 @@ function fillGateway(settings: GatewayFile): GatewayConfig {
 function fillExecutor(file: ExecutorFile, index: number, needs: readonly string[], flow: GatewayFile): ExecutorConfig {
   const uses = typeof file.uses === 'string' ? { jtype: file.uses } : file.uses;
   const { py_modules: pyModules = uses.py_modules, ...metas } = { ...uses.metas, ...file.uses_metas };
-  const replicas = file.replicas ?? 1;
+  const replicas = file.replicas ?? Math.max(1, file.autoscale?.min ?? 1);
   const retries = file.retries ?? flow.retries ?? -1;
   return {
     name: executorName(file.name, index),
@@ -118,6 +119,18 @@ function fillExecutor(file: ExecutorFile, index: number, needs: readonly string[
     graceMs: (file.grace ?? flow.grace ?? DEFAULTS.grace) * 1000,
     batchSize: file.batch_size,
     hedge: file.hedge,
+    autoscale: file.autoscale && fillAutoscale(file.autoscale),
+    watch: asList(file.watch),
+  };
+}
+
+function fillAutoscale(autoscale: NonNullable<ExecutorFile['autoscale']>): AutoscaleConfig {
+  return {
+    min: autoscale.min ?? DEFAULTS.autoscale.min,
+    max: autoscale.max,
+    targetOngoing: autoscale.target_ongoing ?? DEFAULTS.autoscale.targetOngoing,
+    upDelayMs: (autoscale.up_delay ?? DEFAULTS.autoscale.upDelay) * 1000,
+    downDelayMs: (autoscale.down_delay ?? DEFAULTS.autoscale.downDelay) * 1000,
   };
 }
 

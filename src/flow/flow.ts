@@ -1,3 +1,4 @@
+import type { AutoscaleConfig } from '../autoscale/policy.js';
 import type { UriPolicy } from '../document/uri.js';
 import type { JsonObject } from '../json.js';
 import type { FlowGraph } from './graph.js';
@@ -117,6 +118,10 @@ export interface ExecutorConfig {
   readonly batchSize: number | undefined;
   /** How many times the 99th percentile a batch may take before a second replica is asked too; absent: none is. */
   readonly hedge: number | undefined;
+  /** Absent: as many replicas as the flow says, until `clipflow scale` says otherwise. */
+  readonly autoscale: AutoscaleConfig | undefined;
+  /** Files and folders whose change starts the replicas anew. */
+  readonly watch: readonly string[];
 }
 
 /** How an endpoint of an executor with shards is served. */

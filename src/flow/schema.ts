@@ -19,6 +19,8 @@ export const DEFAULTS = {
   grace: 30,
   logLevel: 'info',
   timeoutReady: 600_000,
+  // The delays are Ray Serve's; the target is two batches, one that is computed and one that is prepared.
+  autoscale: { min: 1, targetOngoing: 64, upDelay: 30, downDelay: 600 },
   limits: {
     bodyBytes: 256 * MIB,
     imagePixels: 178_956_970, // Pillow's decompression bomb limit
@@ -226,6 +228,33 @@ const uses = z.union([z.string().min(1), z.strictObject({ ...usesShape, ...ignor
   error: 'expected the name of an executor or {jtype, with, metas}; one that only joins branches is BaseExecutor',
 });
 
+const autoscaleShape = {
+  min: field(count, 'Replicas at least; at 0, a request that comes waits for the first.', DEFAULTS.autoscale.min),
+  max: atLeastOne.describe('Replicas at most.'),
+  target_ongoing: field(
+    z.number().positive(),
+    'Documents, waiting and being computed, that each replica should have.',
+    DEFAULTS.autoscale.targetOngoing,
+  ),
+  up_delay: field(
+    z.number().min(0),
+    'Seconds for which more replicas must be wanted before they are started.',
+    DEFAULTS.autoscale.upDelay,
+  ),
+  down_delay: field(
+    z.number().min(0),
+    'Seconds for which fewer replicas must be enough before some are drained.',
+    DEFAULTS.autoscale.downDelay,
+  ),
+};
+
+const autoscale = z.strictObject(autoscaleShape).check((context) => {
+  const { min = DEFAULTS.autoscale.min, max } = context.value;
+  if (min <= max) return;
+  const message = `expected at most max, which is ${max}, found ${min}`;
+  context.issues.push({ code: 'custom', input: context.value, path: ['min'], message });
+});
+
 const executorShape = {
   name: field(name, 'Name of the executor. Default: executor0, executor1, ... by its place.'),
   uses: uses.describe(
@@ -254,6 +283,11 @@ const executorShape = {
     'Port of the metrics of the first replica, the others count on from it; or a list. Default: the next free one from that of the gateway on.',
   ),
   replicas_per_gpu: field(atLeastOne, 'Replicas that may share one GPU; each gets its part of the memory.'),
+  autoscale: field(autoscale, 'Changes the number of replicas with the load; `replicas` is what it starts with.'),
+  watch: field(
+    strings,
+    'Files or folders, relative to the working directory; when one changes, the replicas are started anew one after the other.',
+  ),
   hedge: field(
     z.number().min(1),
     'A batch that takes longer than so many times the 99th percentile of its kind is sent to a second, free replica too, and the first answer counts. For executors that may compute a document twice. Default: none is.',
@@ -263,7 +297,14 @@ const executorShape = {
 };
 
 const gateway = z.strictObject({ ...gatewayShape, ...ignored(IGNORED_IN_GATEWAY) });
-const executor = z.strictObject({ ...executorShape, ...ignored(IGNORED_IN_EXECUTOR) });
+const executor = z.strictObject({ ...executorShape, ...ignored(IGNORED_IN_EXECUTOR) }).check((context) => {
+  const { replicas, autoscale } = context.value;
+  if (!autoscale || replicas === undefined) return;
+  const { min = DEFAULTS.autoscale.min, max } = autoscale;
+  if (replicas >= min && replicas <= max) return;
+  const message = `expected ${min} to ${max}, the bounds of autoscale, found ${replicas}`;
+  context.issues.push({ code: 'custom', input: context.value, path: ['replicas'], message });
+});
 
 const fileShape = {
   jtype: field(z.literal('Flow'), 'Always Flow.', 'Flow'),
@@ -294,5 +335,6 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   uses: Object.keys(usesShape),
   uri: Object.keys(uriShape),
   limits: Object.keys(limitsShape),
+  autoscale: Object.keys(autoscaleShape),
   cache: Object.keys(cacheShape),
 };

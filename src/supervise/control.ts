@@ -10,22 +10,27 @@ import { ClipflowError, toClipflowError } from '../errors.js';
 /** What can be asked of a flow that runs on this machine. */
 export interface Controls {
   scale(executor: string, replicas: number): Promise<void>;
+  /** @param executor all of them unless given */
+  reload(executor?: string): Promise<void>;
 }
 
-const ScaleRequest = z.object({ executor: z.string(), replicas: z.int().min(0).max(1024) });
+const ControlRequest = z.discriminatedUnion('action', [
+  z.object({ action: z.literal('scale'), executor: z.string(), replicas: z.int().min(0).max(1024) }),
+  z.object({ action: z.literal('reload'), executor: z.string().optional() }),
+]);
+export type ControlRequest = z.infer<typeof ControlRequest>;
 
 /** Sockets of the flows that this user serves, named `<flow>.<pid>.sock`; nobody else may connect. */
 function controlFolder(): string {
   return join(tmpdir(), `clipflow-${userInfo().uid}-control`);
 }
 
-/** Lets `clipflow scale` reach this process; returns a function that ends it. */
+/** Lets `clipflow scale` and `clipflow reload` reach this process; returns a function that ends it. */
 export async function serveControls(flow: string, controls: Controls): Promise<() => void> {
   const server = createServer((incoming, answer) => {
     const done = (status: number, body: object): void => void answer.writeHead(status).end(JSON.stringify(body));
     json(incoming)
-      .then((body) => ScaleRequest.parse(body))
-      .then(({ executor, replicas }) => controls.scale(executor, replicas))
+      .then((body) => obey(ControlRequest.parse(body), controls))
       .then(
         () => done(200, {}),
         (error: unknown) => done(422, toClipflowError(error, 'INVALID_REQUEST').toJSON()),
@@ -41,12 +46,21 @@ export async function serveControls(flow: string, controls: Controls): Promise<(
   return () => server.close();
 }
 
+function obey(request: ControlRequest, controls: Controls): Promise<void> {
+  switch (request.action) {
+    case 'scale':
+      return controls.scale(request.executor, request.replicas);
+    case 'reload':
+      return controls.reload(request.executor);
+  }
+}
+
 /**
- * Scales an executor of a flow that runs on this machine; resolves when the change is made.
+ * Asks something of a flow that runs on this machine; resolves when it is done.
  * @param flow its name; may be left out while only one runs
- * @throws INVALID_CONFIG when there is no such flow or executor
+ * @throws INVALID_CONFIG when there is no such flow or executor, or it refuses
  */
-export async function scaleFlow(flow: string | undefined, executor: string, replicas: number): Promise<void> {
+export async function askFlow(flow: string | undefined, wanted: ControlRequest): Promise<void> {
   const running = runningFlows().filter(({ name }) => flow === undefined || name === flow);
   const [only] = running;
   if (!only)
@@ -62,7 +76,7 @@ export async function scaleFlow(flow: string | undefined, executor: string, repl
     );
   }
   const call = request({ socketPath: only.path, method: 'POST' });
-  call.end(JSON.stringify({ executor, replicas }));
+  call.end(JSON.stringify(wanted));
   const [answer] = (await once(call, 'response')) as [IncomingMessage];
   const body = (await json(answer)) as { message?: string };
   if (answer.statusCode !== 200) throw new ClipflowError('INVALID_CONFIG', body.message ?? 'the flow refused');

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ExecutorLoad } from '../autoscale/load.js';
 import { EXIT_CONFIG, isStartError, toClipflowError } from '../errors.js';
 import type { Logger } from '../telemetry/log.js';
 
@@ -9,7 +10,12 @@ export interface Ready {
 }
 
 /** What a process that a supervisor started tells it. */
-export type ChildMessage = { type: 'ready' } & Ready;
+export type ChildMessage = ({ type: 'ready' } & Ready) | { type: 'load'; loads: ExecutorLoad[] };
+
+/** Does nothing in a process that nobody supervises. */
+export function tellSupervisor(message: ChildMessage): void {
+  if (process.connected) process.send?.(message);
+}
 
 /** A running part of a flow: a gateway, a replica, or a whole flow. */
 export interface Running {
@@ -57,8 +63,7 @@ export async function runAsProcess(start: () => Promise<Running>, graceMs: numbe
 
   try {
     running = await start();
-    const message: ChildMessage = { type: 'ready', ...(await running.ready) };
-    if (process.connected) process.send?.(message);
+    tellSupervisor({ type: 'ready', ...(await running.ready) });
   } catch (thrown) {
     const error = toClipflowError(thrown);
     const startError = isStartError(error);

@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { ExecutorLoad } from '../autoscale/load.js';
 import type { Logger } from '../telemetry/log.js';
 import type { ChildMessage, Ready } from './lifecycle.js';
 
@@ -21,6 +22,8 @@ export type ProcessState = 'starting' | 'ready' | 'waiting' | 'stopping' | 'stop
 
 export interface ProcessEvents {
   changed(process: ManagedProcess): void;
+  /** It is a gateway, and tells what its executors have to do. */
+  loaded(loads: readonly ExecutorLoad[]): void;
   /** It ended by itself. */
   exited(process: ManagedProcess, code: number | null, signal: NodeJS.Signals | null): void;
 }
@@ -67,7 +70,8 @@ export class ManagedProcess {
     child.stdin?.on('error', () => {}); // It may end before it has read the flow; its exit says why.
     child.stdin?.end(stdin);
     child.on('message', (message: ChildMessage) => {
-      if (message.type === 'ready' && this.#child === child && this.#state === 'starting') this.#becomeReady(message);
+      if (message.type === 'load') this.events.loaded(message.loads);
+      else if (this.#child === child && this.#state === 'starting') this.#becomeReady(message);
     });
     child.on('exit', (code, signal) => this.#onExit(child, code, signal));
     child.on('error', (err) => this.log.error({ event: 'process_error', key: this.spec.key, err }));

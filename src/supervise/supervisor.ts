@@ -1,4 +1,5 @@
 import { ClipflowError, EXIT_CONFIG } from '../errors.js';
+import type { ExecutorLoad } from '../autoscale/load.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Ready } from './lifecycle.js';
 import { ManagedProcess, type ProcessSpec } from './managed-process.js';
@@ -16,16 +17,24 @@ export interface Progress {
   wanted: number;
 }
 
+export interface SupervisorEvents {
+  progress(progress: Progress): void;
+  /** The gateway told what its executors have to do. */
+  loaded(loads: readonly ExecutorLoad[]): void;
+}
+
 /** Starts, watches, restarts and stops the processes of a flow on this machine. */
 export class Supervisor {
   #groups = new Map<string, ManagedProcess[]>();
+  /** Started to take the place of others. */
+  #reloading = new Set<ManagedProcess>();
   #shown = new Map<string, string>();
   #conditions: { holds: () => boolean; resolve: () => void }[] = [];
   #rejectStart: ((error: ClipflowError) => void) | undefined;
 
   constructor(
     flow: SupervisedFlow,
-    private readonly onProgress: (progress: Progress) => void,
+    private readonly events: SupervisorEvents,
     private readonly log: Logger,
   ) {
     for (const [name, specs] of flow.executors) this.#groups.set(name, this.#manage(name, specs));
@@ -61,12 +70,37 @@ export class Supervisor {
     await Promise.all([this.#until(() => added.every(isReady)), ...leaving.map((process) => process.stop(graceMs))]);
   }
 
+  /**
+   * Starts each process of an executor anew, one after the other: the new one is ready before the old one drains.
+   * @throws INVALID_CONFIG when a new one does not become ready; the old one stays
+   */
+  async reload(name: string, graceMs: number): Promise<void> {
+    for (const old of this.#groups.get(name) ?? []) {
+      const [fresh] = this.#manage(name, [old.spec]);
+      if (!fresh) continue;
+      this.#reloading.add(fresh);
+      fresh.start();
+      await this.#until(() => fresh.state !== 'starting');
+      this.#reloading.delete(fresh);
+      if (fresh.state !== 'ready') {
+        await fresh.stop(0);
+        throw new ClipflowError('INVALID_CONFIG', `${old.spec.key} does not start anew (its log line says why)`);
+      }
+      const group = this.#groups.get(name) ?? [];
+      this.#groups.set(
+        name,
+        group.map((one) => (one === old ? fresh : one)),
+      );
+      await old.stop(graceMs);
+    }
+  }
+
   /** The gateway first, so that nothing new comes in; then the replicas. Both within `graceMs` in all. */
   async stop(graceMs: number): Promise<void> {
     const deadline = Date.now() + graceMs;
     const left = (): number => Math.max(0, deadline - Date.now());
     await Promise.all((this.#groups.get('gateway') ?? []).map((process) => process.stop(left())));
-    await Promise.all(this.#all().map((process) => process.stop(left())));
+    await Promise.all([...this.#all(), ...this.#reloading].map((process) => process.stop(left())));
   }
 
   #all(): ManagedProcess[] {
@@ -77,6 +111,7 @@ export class Supervisor {
     const events = {
       changed: () => this.#onChange(name),
       exited: (process: ManagedProcess, code: number | null) => this.#onExit(process, code),
+      loaded: (loads: readonly ExecutorLoad[]) => this.events.loaded(loads),
     };
     return specs.map((spec) => new ManagedProcess(spec, events, this.log));
   }
@@ -90,7 +125,7 @@ export class Supervisor {
     const group = this.#groups.get(name) ?? [];
     const progress = { name, ready: group.filter(isReady).length, wanted: group.length };
     const shown = JSON.stringify(progress);
-    if (this.#shown.get(name) !== shown) this.onProgress(progress);
+    if (this.#shown.get(name) !== shown) this.events.progress(progress);
     this.#shown.set(name, shown);
     const met = this.#conditions.filter(({ holds }) => holds());
     this.#conditions = this.#conditions.filter((condition) => !met.includes(condition));

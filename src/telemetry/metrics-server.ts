@@ -2,8 +2,20 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { Registry } from 'prom-client';
 
+const AGAIN_MS = 500;
+
+export interface MetricsServerOptions {
+  port: number;
+  host: string;
+  /** A port that is taken is waited for, as that of the process whose place this one takes. @default false */
+  waitForPort?: boolean;
+}
+
 /** Serves `/metrics` on a port of its own; returns a function that stops it. */
-export async function serveMetrics(registry: Registry, port: number, host: string): Promise<() => void> {
+export async function serveMetrics(
+  registry: Registry,
+  { port, host, waitForPort = false }: MetricsServerOptions,
+): Promise<() => void> {
   const server = createServer((request, response) => {
     if (request.method !== 'GET' || request.url?.split('?')[0] !== '/metrics') {
       response.writeHead(404).end();
@@ -11,7 +23,19 @@ export async function serveMetrics(registry: Registry, port: number, host: strin
     }
     void registry.metrics().then((text) => response.writeHead(200, { 'content-type': registry.contentType }).end(text));
   });
-  server.listen(port, host);
-  await once(server, 'listening');
-  return () => server.close();
+  let again: NodeJS.Timeout | undefined;
+  const listen = async (): Promise<void> => {
+    try {
+      server.listen(port, host);
+      await once(server, 'listening');
+    } catch (error) {
+      if (!waitForPort || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      again = setTimeout(() => void listen(), AGAIN_MS).unref();
+    }
+  };
+  await listen();
+  return () => {
+    clearTimeout(again);
+    server.close();
+  };
 }

@@ -1,16 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { promisify } from 'node:util';
-import { FlowProcess, ROOT } from '../support/flow-process.js';
+import { clipflow } from '../support/clipflow.js';
+import { FlowProcess } from '../support/flow-process.js';
 import { Load } from '../support/load.js';
-
-const run = promisify(execFile);
-
-async function clipflow(...args: string[]): Promise<string> {
-  return (await run(process.execPath, [join(ROOT, 'dist/src/cli/main.js'), ...args])).stdout;
-}
+import { askOften, PACED_FLOW, pacedFlow } from '../support/paced-flow.js';
 
 test('clipflow scale: 1 -> 3 -> 1 under load, no request fails', async (t) => {
   const text = 'with: { name: scaled }\nexecutors: [{ name: clip, uses: CLIPEncoder, uses_with: { device: cpu } }]';
@@ -56,4 +49,19 @@ test('clipflow scale: what is not there is named', async () => {
   await using flow = await FlowProcess.start({ text });
   assert.match(await failed('scale', 'clap=1', '--flow', 'named'), /no executor "clap"; it has: clip/);
   assert.equal((await flow.replicas('clip')).length, 1);
+});
+
+test('autoscale: up and down with the load, to zero and back, no request fails', async (t) => {
+  const autoscale = '{ min: 0, max: 3, target_ongoing: 8, up_delay: 0.5, down_delay: 1 }';
+  await using flow = await FlowProcess.start({ text: pacedFlow('{ ms: [50] }', `autoscale: ${autoscale}`) });
+  assert.equal((await flow.untilReady('paced', 1)).length, 1);
+  const load = askOften(flow.url, { count: 400, inFlight: 12, docs: 2 });
+  await flow.untilReady('paced', 3);
+  assert.equal((await load).pids.length, 800);
+  await flow.untilReady('paced', 0);
+  assert.equal((await fetch(`${flow.url}/readyz`)).status, 200, 'at zero on purpose');
+  const asked = performance.now();
+  assert.equal((await askOften(flow.url, { count: 1, inFlight: 1, docs: 1 })).pids.length, 1);
+  t.diagnostic(`the first request at zero was answered after ${Math.round(performance.now() - asked)} ms`);
+  await assert.rejects(clipflow('scale', 'paced=2', '--flow', PACED_FLOW), /is scaled by its load, between 0 and 3/);
 });

@@ -4,9 +4,12 @@ import type { PostAnswer } from './flow-process.js';
 
 const EXECUTOR = fileURLToPath(new URL('./paced-executor.js', import.meta.url));
 
+/** Not that of a run that was cut off and left its flow behind. */
+export const PACED_FLOW = `paced-${process.pid}`;
+
 /** A flow of `PacedExecutor`s named `paced`. */
 export function pacedFlow(settings: string, executor = 'replicas: 2'): string {
-  return `with: { name: paced }
+  return `with: { name: ${PACED_FLOW} }
 executors: [{ name: paced, uses: ${JSON.stringify(EXECUTOR)}, uses_with: ${settings}, ${executor} }]`;
 }
 

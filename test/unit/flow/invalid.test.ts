@@ -27,6 +27,13 @@ describe('what is wrong in a flow', () => {
       'f.yml:8:5: executors[0].qwertzu: unknown key',
     ],
     [
+      'autoscale out of bounds',
+      'executors:\n  - uses: x\n    autoscale: {min: 3, max: 2, target_ongoin: 1}\n  - uses: y\n    replicas: 5\n    autoscale: {max: 2}\n',
+      'f.yml:3:22: executors[0].autoscale.min: expected at most max, which is 2, found 3',
+      'f.yml:3:33: executors[0].autoscale.target_ongoin: unknown key; did you mean "target_ongoing"?',
+      'f.yml:5:15: executors[1].replicas: expected 1 to 2, the bounds of autoscale, found 5',
+    ],
+    [
       'wrong types',
       `with: {port: a, cors: yes, prefetch: -1, host: 3, uri: {allow: [publik]}}\nexecutors:\n  - uses: x\n    replicas: 1.5\n    needs: {a: 1}\n  - uses: 3\n  - hello\n`,
       'f.yml:1:14: with.port: expected a port from 0 to 65535 or a list of ports, found "a"',

@@ -53,6 +53,7 @@ describe('loadFlow', () => {
           monitoring: false,
           portMonitoring: [],
           graceMs: 30000,
+          watch: [],
         },
       ],
       graph: { nodes: [{ name: 'executor0', needs: ['gateway'] }], ends: ['executor0'] },

@@ -26,7 +26,7 @@ export function dispatcherWith({ retries = 3, hedge }: { retries?: number; hedge
     batchHedged: () => void hedges.sent++,
     hedgeWon: () => void hedges.won++,
   };
-  const options = { executor: 'clip', retries, hangMs: HANG_MS, hedge };
+  const options = { executor: 'clip', retries, hangMs: HANG_MS, hedge, holdMs: 20_000 };
   return { dispatcher: new Dispatcher(options, observer), deaths, hangs, hedges };
 }
 
