@@ -1,13 +1,13 @@
 /**
- * `npm run bench -- [--suite stack|text-length|overhead] [--quick] [--only text|long-text|image|tiny|vit]...
- * [--protocol http|grpc] [--replicas N]... [--json FILE]`: see docs/benchmarks.md.
+ * `npm run bench -- [--suite stack|text-length|overhead|faults|soak] [--quick] [--only text|long-text|image|tiny|vit]...
+ * [--protocol http|grpc] [--replicas N]... [--minutes N] [--json FILE]`: see docs/benchmarks.md.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { PROTOCOLS } from './contender.js';
 import { describeMachine } from './machine.js';
 import { describe } from './report.js';
-import { OverheadSuite, StackSuite, SUITES, TextLengthSuite, type Suite } from './suite.js';
+import { FaultsSuite, OverheadSuite, SoakSuite, StackSuite, SUITES, TextLengthSuite, type Suite } from './suite.js';
 import { MODALITIES } from './workload.js';
 
 const MODELS = { tiny: 'tiny-clip', vit: 'vit-b-32-synthetic' };
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     only: { type: 'string', multiple: true, default: [] },
     protocol: { type: 'string', default: 'http' },
     replicas: { type: 'string', multiple: true, default: ['1'] },
+    minutes: { type: 'string' },
     json: { type: 'string' },
   },
 });
@@ -28,6 +29,8 @@ const suites: Record<(typeof SUITES)[number], () => Suite> = {
   stack: () => new StackSuite(),
   'text-length': () => new TextLengthSuite(),
   overhead: () => new OverheadSuite(),
+  faults: () => new FaultsSuite(),
+  soak: () => new SoakSuite(),
 };
 const suite = suites[oneOf('suite', values.suite, SUITES)]();
 const choice = {
@@ -35,13 +38,14 @@ const choice = {
   modalities: chosen(MODALITIES),
   protocol: oneOf('protocol', values.protocol, PROTOCOLS),
   replicas: values.replicas.map(positive),
+  minutes: positive(values.minutes ?? (values.quick ? '1' : '10')),
   quick: values.quick,
 };
 
 function positive(text: string): number {
   const number = Number(text);
   if (Number.isInteger(number) && number > 0) return number;
-  throw new Error(`--replicas ${text}: expected a whole number, at least 1`);
+  throw new Error(`${text}: expected a whole number, at least 1`);
 }
 
 function oneOf<T extends string>(option: string, value: string, expected: readonly T[]): T {

@@ -1,5 +1,7 @@
 import type { Machine } from './machine.js';
 import type { Latency, Throughput } from './measure.js';
+import type { Faults } from './endurance/faults.js';
+import type { Soak } from './endurance/soak.js';
 import type { Overhead } from './overhead/overhead.js';
 import type { TextLength } from './text-length.js';
 import { median } from '../support/vectors.js';
@@ -72,6 +74,28 @@ export function textLengthTable(rows: readonly TextLength[]): string {
     ...[range(trimmed.map((rate, i) => rate / at(bare, i))), cosine.toFixed(7)],
   ]);
   return table([head, ...lines], 1);
+}
+
+export function faultsTable(rows: readonly Faults[]): string {
+  const done = ['killed', 'stopped', 'scaled', 'NATS restarted'];
+  const counts = ['documents', 'failed', 'duplicated', 'wrong'];
+  const times = ['calm p50 ms', 'p99', 'slowest', 'faults p50 ms', 'p99', 'slowest'];
+  const lines = rows.map((row) => [
+    ...[row.transport, String(row.seconds)],
+    ...[row.killed, row.stopped, row.scaled, row.natsRestarted].map(String),
+    ...[row.documents, row.failed, row.duplicated, row.wrong].map(String),
+    ...[row.calmMs, row.faultsMs].flatMap(({ p50, p99, slowest }) => [p50, p99, slowest]).map((ms) => ms.toFixed(0)),
+  ]);
+  return table([['transport', 'seconds', ...done, ...counts, ...times], ...lines], 1);
+}
+
+export function soakTable(rows: readonly Soak[]): string {
+  const head = ['transport', 'process', 'minutes', 'warm MiB', 'middle', 'end', 'growth', 'documents', 'failed'];
+  const lines = rows.map(({ transport, process, minutes, warm, middle, end, growth, documents, failed }) => [
+    ...[transport, process, String(minutes), warm.toFixed(1), middle.toFixed(1), end.toFixed(1)],
+    ...[`${(growth * 100).toFixed(1)} %`, String(documents), String(failed)],
+  ]);
+  return table([head, ...lines], 2);
 }
 
 export function overheadTable(rows: readonly Overhead[]): string {

@@ -1,11 +1,21 @@
 import type { Protocol } from './contender.js';
 import { BATCH, Comparison, type Effort, type Latency, type Throughput } from './measure.js';
+import { measureFaults, type Faults } from './endurance/faults.js';
+import { soak, type Soak } from './endurance/soak.js';
 import { measureOverhead, type Overhead } from './overhead/overhead.js';
-import { latencyTable, overheadTable, ratios, textLengthTable, throughputTable } from './report.js';
+import {
+  faultsTable,
+  latencyTable,
+  overheadTable,
+  ratios,
+  soakTable,
+  textLengthTable,
+  throughputTable,
+} from './report.js';
 import { TextLengthComparison, type TextLength, type TextLengthEffort } from './text-length.js';
 import type { Modality } from './workload.js';
 
-export const SUITES = ['stack', 'text-length', 'overhead'] as const;
+export const SUITES = ['stack', 'text-length', 'overhead', 'faults', 'soak'] as const;
 
 /** What is measured: of which models, and how long. */
 export interface Choice {
@@ -14,8 +24,12 @@ export interface Choice {
   protocol: Protocol;
   /** Each is measured. */
   replicas: readonly number[];
+  /** How long an endurance suite runs on each transport. */
+  minutes: number;
   quick: boolean;
 }
+
+const TRANSPORTS = ['nats', 'embedded'] as const;
 
 export interface Suite {
   /** What `--json` writes; it grows while the suite runs. */
@@ -94,5 +108,31 @@ export class OverheadSuite implements Suite {
 
   tables(): string {
     return overheadTable(this.results.overhead);
+  }
+}
+
+/** Processes that are killed, stopped, added and drained under load. */
+export class FaultsSuite implements Suite {
+  readonly results: { faults: Faults[] } = { faults: [] };
+
+  async run({ minutes }: Choice): Promise<void> {
+    for (const transport of TRANSPORTS) this.results.faults.push(await measureFaults(transport, minutes * 60));
+  }
+
+  tables(): string {
+    return faultsTable(this.results.faults);
+  }
+}
+
+/** What memory each process has after minutes of load. */
+export class SoakSuite implements Suite {
+  readonly results: { soak: Soak[] } = { soak: [] };
+
+  async run({ minutes }: Choice): Promise<void> {
+    for (const transport of TRANSPORTS) this.results.soak.push(...(await soak(transport, minutes)));
+  }
+
+  tables(): string {
+    return soakTable(this.results.soak);
   }
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { FlowProcess } from '../../support/flow-process.js';
 import { NatsServer } from '../../support/nats-server.js';
-import { median } from '../../support/vectors.js';
+import { median, percentile } from '../../support/vectors.js';
 import type { Leg, LegResult } from './caller-process.js';
 import type { Peer } from './peer.js';
 
@@ -82,11 +82,6 @@ async function compare(
 
 function runLeg(caller: Child, inFlight: number, seconds: number): Promise<LegResult> {
   return caller.ask<LegResult>({ seconds, inFlight } satisfies Leg);
-}
-
-function percentile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
 }
 
 function startFlow(transport: string): Promise<FlowProcess> {
