@@ -88,14 +88,14 @@ export class MixedLoad {
   async #callStream(mix: readonly Content[]): Promise<void> {
     const client = this.#connect();
     const call = client.makeBidiStreamRequest(STREAM, asIs, asIs);
-    const answers = call[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    const answers = call[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
     try {
       for (let turn = 0; !this.#stopped; turn++) {
         const request = this.#request(pick(mix, turn));
         const started = performance.now();
         call.write(request.bytes);
-        const { value, done } = await answers.next();
-        if (done === true) throw new Error('the stream ended before its answer');
+        const { value } = await answers.next();
+        if (!value) throw new Error('the stream ended before its answer');
         this.#check(request, value);
         this.latenciesMs.push(performance.now() - started);
       }
