@@ -39,7 +39,7 @@ export async function startReplica(flow: Flow, options: ReplicaOptions, log: Log
   const metrics = new ReplicaMetrics(config.name, id);
   const { executor, requests } = await createExecutor(flow, config, options, log);
   const runtime = new ExecutorRuntime(executor, requests, metrics, log);
-  let ready = false;
+  let [ready, draining] = [false, false];
   const transport = await openTransport(options.transport, flow.name);
   const registration = await transport.register(
     {
@@ -64,7 +64,12 @@ export async function startReplica(flow: Flow, options: ReplicaOptions, log: Log
   const stopMetrics =
     monitoringPort === undefined
       ? () => {}
-      : await serveMetrics(metrics.registry, { port: monitoringPort, host: flow.gateway.host, waitForPort: true });
+      : await serveMetrics(metrics.registry, {
+          port: monitoringPort,
+          host: flow.gateway.host,
+          waitForPort: true,
+          ready: () => ready && transport.connected && !draining,
+        });
 
   const started = performance.now();
   await executor.setup();
@@ -76,6 +81,7 @@ export async function startReplica(flow: Flow, options: ReplicaOptions, log: Log
   return {
     ready: Promise.resolve({}),
     drain: async () => {
+      draining = true;
       await registration.drain();
       await executor.close();
       stopMetrics();

@@ -49,12 +49,17 @@ flowCommand('gateway', 'Starts the gateway of a flow alone, as a container does.
   .option('--monitoring-port <port>', 'port for the metrics alone', count)
   .action(async (flow: string, flags: GatewayFlags) => (await import('./gateway.js')).gateway(flow, flags));
 
-flowCommand('executor', 'Starts one replica of an executor alone, as a container does.')
+flowCommand('executor', 'Starts an executor alone, as a container does: one replica, or several that share a GPU.')
   .argument('<flow>', 'flow file, or - for standard input')
   .requiredOption('--name <executor>', 'name of the executor in the flow')
   .option('--shard <index>', 'shard that it holds', count, 0)
   .option('--replica <index>', 'index among the replicas of the shard', count, 0)
-  .option('--replicas-on-machine <count>', 'replicas that share this machine: threads are divided by it', count, 1)
+  .option('--replicas <count>', 'replicas to run side by side, as those that share a GPU', count, 1)
+  .option(
+    '--replicas-on-machine <count>',
+    'replicas that share this machine: threads are divided by it; as many as it runs unless given',
+    count,
+  )
   .option('--monitoring-port <port>', 'port for its metrics', count)
   .action(async (flow: string, flags: ExecutorFlags) => (await import('./executor.js')).executor(flow, flags));
 

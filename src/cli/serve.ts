@@ -13,7 +13,7 @@ import { watchPaths } from '../supervise/watch.js';
 import { Supervisor, type Progress, type SupervisedFlow } from '../supervise/supervisor.js';
 import { createLogger } from '../telemetry/log.js';
 import { findGpus } from './gpus.js';
-import { loadFlowWith, type Flags, type LoadedFlow } from './settings.js';
+import { flagsAgain, loadFlowWith, type Flags, type LoadedFlow } from './settings.js';
 
 export type ServeFlags = Flags;
 
@@ -156,17 +156,6 @@ function processSpecs(
     );
   }
   return { gateway, executors };
-}
-
-function flagsAgain({ logLevel, uriAllow, models, tokensFile, redis }: Flags): string[] {
-  const flags = {
-    '--log-level': logLevel,
-    '--uri-allow': uriAllow,
-    '--models': models,
-    '--tokens-file': tokensFile,
-    '--redis': redis,
-  };
-  return Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
 }
 
 function monitoring(port: number | undefined): string[] {

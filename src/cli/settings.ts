@@ -68,6 +68,18 @@ function onPort(flow: Flow, text: string): Flow['gateway']['listen'] {
   return flow.gateway.listen.map((entry) => ({ ...entry, port }));
 }
 
+/** For child processes, which read the flow themselves. */
+export function flagsAgain({ logLevel, uriAllow, models, tokensFile, redis }: Flags): string[] {
+  const flags = {
+    '--log-level': logLevel,
+    '--uri-allow': uriAllow,
+    '--models': models,
+    '--tokens-file': tokensFile,
+    '--redis': redis,
+  };
+  return Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
+}
+
 export function portNumber(text: string, flag: string): number {
   // Digits only: an empty text, as from an unset variable, would be port 0.
   const port = /^\d+$/.test(text) ? Number(text) : NaN;

@@ -5,7 +5,8 @@ import type { Ready } from './lifecycle.js';
 import { ManagedProcess, type ProcessSpec } from './managed-process.js';
 
 export interface SupervisedFlow {
-  gateway: ProcessSpec;
+  /** Absent where it runs elsewhere. */
+  gateway?: ProcessSpec;
   /** Replicas of each executor, by its name. */
   executors: ReadonlyMap<string, readonly ProcessSpec[]>;
 }
@@ -38,7 +39,7 @@ export class Supervisor {
     private readonly log: Logger,
   ) {
     for (const [name, specs] of flow.executors) this.#groups.set(name, this.#manage(name, specs));
-    this.#groups.set('gateway', this.#manage('gateway', [flow.gateway]));
+    if (flow.gateway) this.#groups.set('gateway', this.#manage('gateway', [flow.gateway]));
   }
 
   /**

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
+import { ROOT } from '../support/flow-process.js';
+import { CHART, helm, kubectl, without } from './commands.js';
+
+const VALUES = readdirSync(join(ROOT, CHART, 'ci')).map((file) => `${CHART}/ci/${file}`);
+const skip = without('helm');
+const skipCluster = skip || without('cluster');
+/** Kinds of operators that a plain cluster does not know. */
+const FOREIGN = /^(ScaledObject|PodMonitor)$/;
+
+const folder = mkdtempSync(join(tmpdir(), 'clipflow-chart-'));
+after(() => rmSync(folder, { recursive: true }));
+
+interface Manifest {
+  kind: string;
+  metadata: { name: string };
+  spec: {
+    replicas?: number;
+    template: { spec: { containers: { args?: string[]; resources: { limits: Record<string, unknown> } }[] } };
+  };
+}
+
+async function rendered(...args: string[]): Promise<Manifest[]> {
+  const documents = parseAllDocuments(await helm('template', 'r', CHART, ...args));
+  return documents.map((document) => document.toJS() as Manifest | null).filter((one) => one !== null);
+}
+
+function find(manifests: readonly Manifest[], kind: string, name: string): Manifest {
+  return manifests.find((one) => one.kind === kind && one.metadata.name === name) ?? assert.fail(`no ${kind} ${name}`);
+}
+
+describe('the chart', { skip }, () => {
+  for (const values of VALUES) {
+    test(`${values}: passes lint, and a cluster's validation where there is one`, async (t) => {
+      await helm('lint', CHART, '-f', values);
+      const manifests = await rendered('-f', values);
+      assert.ok(manifests.length > 4);
+      if (skipCluster) return t.diagnostic(`not sent to a cluster: ${skipCluster}`);
+      const file = join(folder, 'manifests.json');
+      const items = manifests.filter(({ kind }) => !FOREIGN.test(kind));
+      writeFileSync(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+      await kubectl('apply', '--server-side', '--dry-run=server', '--field-manager=clipflow-test', '-f', file);
+    });
+  }
+
+  test('a flow file is its input', async () => {
+    const manifests = await rendered('--set-file', 'flow=flows/nats.yml');
+    assert.equal(find(manifests, 'Deployment', 'r-clip').spec.replicas, 2);
+    assert.equal(find(manifests, 'Deployment', 'r-gateway').spec.replicas, 1);
+    assert.equal(find(manifests, 'Service', 'r-gateway').kind, 'Service');
+  });
+
+  test('replicas that share a GPU run in one pod', async () => {
+    const manifests = await rendered('-f', `${CHART}/ci/gpu-shared-values.yaml`);
+    const { spec } = find(manifests, 'Deployment', 'r-clip');
+    assert.equal(spec.replicas, 4);
+    const [container] = spec.template.spec.containers;
+    assert.ok(container);
+    assert.ok(container.args?.includes('--replicas=3'));
+    assert.equal(container.resources.limits['nvidia.com/gpu'], 1);
+  });
+
+  test('an executor with a workspace gets a volume for each shard', async () => {
+    const store = find(await rendered('-f', `${CHART}/ci/stateful-values.yaml`), 'StatefulSet', 'r-store');
+    assert.equal(store.spec.replicas, 3);
+    assert.ok(store.spec.template.spec.containers[0]?.args?.includes('--shard=$(SHARD)'));
+  });
+
+  const bad: [title: string, args: string[], reason: RegExp][] = [
+    [
+      'values for an executor that is not there',
+      ['--set', 'executors.clap.replicas=2'],
+      /no such executor; it has: clip/,
+    ],
+    [
+      'a name twice',
+      ['--set-string', 'flow=executors: [{name: a\\, uses: X}\\, {name: a\\, uses: Y}]'],
+      /executors\[1\]\.name: "a" is there twice/,
+    ],
+    ['a flow that is no YAML', ['--set-string', 'flow=a: b: c'], /flow: it is no YAML mapping/],
+    [
+      'replicas_per_gpu without a GPU',
+      ['--set-string', 'flow=executors: [{name: a\\, uses: X\\, replicas_per_gpu: 2}]'],
+      /its pods have no GPU: set executors\.a\.gpu\.count/,
+    ],
+    ['a value of the wrong type', ['--set', 'gateway.replicas=two'], /gateway.{1,3}replicas/],
+    ['a value that is unknown', ['--set', 'gatway.replicas=2'], /gatway/],
+    ['no NATS at all', ['--set', 'nats.enabled=false'], /nats\.url: needed where nats\.enabled is false/],
+  ];
+  for (const [title, args, reason] of bad) {
+    test(`refuses ${title}, and says why`, async () => {
+      await assert.rejects(helm('template', 'r', CHART, ...args), reason);
+    });
+  }
+});
