@@ -1,8 +1,10 @@
 import { startReplica } from '../../executors/main.js';
 import type { ExecutorConfig, Flow } from '../flow/flow.js';
+import { planFlow } from '../flow/plan.js';
 import { runAsProcess, type Running } from '../supervise/lifecycle.js';
 import { Supervisor } from '../supervise/supervisor.js';
 import { createLogger } from '../telemetry/log.js';
+import { findGpus } from './gpus.js';
 import { flagsAgain, loadFlowWith, type Flags } from './settings.js';
 
 export interface ExecutorFlags extends Flags {
@@ -38,12 +40,17 @@ export async function executor(path: string, flags: ExecutorFlags): Promise<void
 function superviseReplicas(
   path: string,
   flow: Flow,
-  { graceMs, timeoutReadyMs = Infinity }: ExecutorConfig,
+  config: ExecutorConfig,
   flags: ExecutorFlags,
   stdin: string | undefined,
 ): Running {
   const { name, shard, replicas, replicasOnMachine = replicas, monitoringPort } = flags;
-  const specs = Array.from({ length: replicas }, (_, index) => ({
+  const { graceMs, timeoutReadyMs = Infinity } = config;
+  // Over the GPUs of this container in turn.
+  const env = { CUDA_VISIBLE_DEVICES: 'RR', ...config.env };
+  const here = { ...flow, executors: [{ ...config, replicas, shards: 1, env, monitoring: false }] };
+  const plan = planFlow(here, { gpus: findGpus() });
+  const specs = plan.replicas.map((planned, index) => ({
     key: `${name}/${shard}/${index}`,
     args: [
       ...['executor', path, '--transport', flow.transport, ...flagsAgain(flags)],
@@ -51,7 +58,7 @@ function superviseReplicas(
       ...['--replicas-on-machine', String(replicasOnMachine)],
       ...(monitoringPort === undefined ? [] : ['--monitoring-port', String(monitoringPort + index)]),
     ],
-    env: {},
+    env: planned.env,
     timeoutReadyMs,
     ...(stdin === undefined ? {} : { stdin }),
   }));

@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { EXIT_CONFIG, isStartError, toClipflowError } from '../errors.js';
 import { PACKAGE_ROOT, VERSION } from '../version.js';
 import type { ExecutorFlags } from './executor.js';
+import type { ExportFlags } from './export.js';
 import type { GatewayFlags } from './gateway.js';
 import type { ModelsFlags } from './models.js';
 import type { ServeFlags } from './serve.js';
@@ -79,6 +80,19 @@ program
   .option('--flow <name>', 'name of the flow, where several run')
   .action(async (executor: string | undefined, flags: { flow?: string }) =>
     (await import('./reload.js')).reload(executor, flags),
+  );
+
+program
+  .command('export')
+  .description('Writes what runs a flow elsewhere: kubernetes (kustomize), compose, or a flowchart (Mermaid).')
+  .argument('<target>', 'kubernetes, compose or flowchart')
+  .argument('<flow>', 'flow file, or - for standard input')
+  .option('-o, --output <folder>', 'where the files go; printed unless given')
+  .option('--image <name>', 'container image of clipflow')
+  .option('--plan', 'print which process runs on which GPU of one machine instead')
+  .option('--gpus <count>', 'GPUs of that machine', count)
+  .action(async (target: string, flow: string, flags: ExportFlags) =>
+    (await import('./export.js')).exportFlow(target, flow, flags),
   );
 
 program

@@ -1,0 +1,84 @@
+import { stringify } from 'yaml';
+import type { Flow } from '../flow/flow.js';
+import type { ExportedFile, FlowSource } from './export.js';
+
+const IMAGES = {
+  nats: 'nats:2.10-alpine',
+  redis: 'redis:7-alpine',
+  prometheus: 'prom/prometheus:v3.7.3',
+  grafana: 'grafana/grafana:12.2.1',
+};
+const TRANSPORT = 'nats://nats:4222';
+const METRICS_PORT = 9090;
+
+/** A flow on one machine with Docker Compose: gateway, executors, NATS, Redis, Prometheus and Grafana. */
+export function compose(flow: Flow, { text, image }: FlowSource): ExportedFile[] {
+  const ports = flow.gateway.listen.map(({ port }) => port);
+  const common = {
+    image,
+    environment: { CLIPFLOW_TRANSPORT: TRANSPORT, CLIPFLOW_REDIS: 'redis://redis:6379' },
+    volumes: ['./flow.yml:/etc/clipflow/flow.yml:ro'],
+    depends_on: ['nats', 'redis'],
+    restart: 'unless-stopped',
+  };
+  const executors = flow.executors.map(({ name, replicas, graceMs }): [string, object] => [
+    name,
+    {
+      ...common,
+      command: ['executor', '/etc/clipflow/flow.yml', `--name=${name}`, `--monitoring-port=${METRICS_PORT}`],
+      stop_grace_period: `${graceMs / 1000 + 5}s`,
+      deploy: { replicas },
+    },
+  ]);
+  const project = {
+    name: flow.name,
+    services: {
+      gateway: {
+        ...common,
+        command: ['gateway', '/etc/clipflow/flow.yml'],
+        ports: ports.map((port) => `${port}:${port}`),
+        stop_grace_period: `${flow.gateway.graceMs / 1000 + 5}s`,
+      },
+      ...Object.fromEntries(executors),
+      nats: { image: IMAGES.nats, command: ['nats-server'], restart: 'unless-stopped' },
+      redis: {
+        image: IMAGES.redis,
+        command: ['redis-server', '--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction'],
+        volumes: ['redis:/data'],
+        restart: 'unless-stopped',
+      },
+      prometheus: {
+        image: IMAGES.prometheus,
+        volumes: ['./prometheus.yml:/etc/prometheus/prometheus.yml:ro'],
+        ports: ['9091:9090'],
+      },
+      grafana: {
+        image: IMAGES.grafana,
+        volumes: ['./grafana.yml:/etc/grafana/provisioning/datasources/clipflow.yml:ro'],
+        ports: ['3000:3000'],
+      },
+    },
+    volumes: { redis: {} },
+  };
+  const prometheus = {
+    global: { scrape_interval: '5s' },
+    scrape_configs: [
+      { job_name: 'gateway', static_configs: [{ targets: [`gateway:${ports[0] ?? 51000}`] }] },
+      // By DNS, so that each replica is found.
+      ...flow.executors.map(({ name }) => ({
+        job_name: name,
+        dns_sd_configs: [{ names: [name], type: 'A', port: METRICS_PORT }],
+      })),
+    ],
+  };
+  const grafana = {
+    apiVersion: 1,
+    datasources: [{ name: 'Prometheus', type: 'prometheus', url: 'http://prometheus:9090', isDefault: true }],
+  };
+  return [
+    { path: 'compose.yml', text: stringify(project, { aliasDuplicateObjects: false }) },
+    { path: 'flow.yml', text },
+    { path: 'prometheus.yml', text: stringify(prometheus) },
+    { path: 'grafana.yml', text: stringify(grafana) },
+  ];
+}

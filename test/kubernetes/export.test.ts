@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { parse, parseAllDocuments } from 'yaml';
+import { clipflow } from '../support/clipflow.js';
+import { ROOT } from '../support/flow-process.js';
+import { CHART, helm, kubectl, without } from './commands.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'clipflow-export-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const FLOW = join(ROOT, 'flows', 'nats.yml');
+
+interface Manifest {
+  kind: string;
+  metadata: { name: string };
+  spec?: object;
+  data?: object;
+}
+
+function manifests(yaml: string): Manifest[] {
+  return parseAllDocuments(yaml).map((document) => document.toJS() as Manifest);
+}
+
+/** Without what only tells who made it. */
+function essence({ kind, metadata: { name }, spec, data }: Manifest): [string, unknown] {
+  const text = JSON.stringify({ spec, data }, (key, value: unknown) => {
+    if (key === 'annotations' || key === 'app.kubernetes.io/version' || key === 'helm.sh/chart') return undefined;
+    return key === 'app.kubernetes.io/managed-by' ? undefined : value;
+  });
+  return [`${kind} ${name}`, JSON.parse(text)];
+}
+
+describe('clipflow export', () => {
+  test('kubernetes: what is in k8s/base is what it makes', async () => {
+    await clipflow('export', 'kubernetes', FLOW, '-o', folder);
+    const base = join(ROOT, 'k8s', 'base');
+    assert.deepEqual(readdirSync(folder).sort(), readdirSync(base).sort());
+    for (const file of readdirSync(base)) {
+      assert.equal(readFileSync(join(folder, file), 'utf8'), readFileSync(join(base, file), 'utf8'), file);
+    }
+  });
+
+  test('kubernetes: the same objects as the chart makes of the flow', { skip: without('helm') }, async () => {
+    const chart = manifests(await helm('template', 'nats', CHART, '--set-file', 'flow=flows/nats.yml'));
+    const exported = manifests(await clipflow('export', 'kubernetes', FLOW));
+    const ofChart = new Map(chart.filter(({ kind }) => kind !== 'Pod').map(essence));
+    // Two replicas are protected from a drain by the chart alone.
+    ofChart.delete('PodDisruptionBudget nats-clip');
+    const plain = new Map(exported.filter(({ kind }) => kind !== 'Kustomization').map(essence));
+    assert.deepEqual([...plain.keys()].sort(), [...ofChart.keys()].sort());
+    for (const [name, object] of plain) assert.deepEqual(object, ofChart.get(name), name);
+  });
+
+  test('kubernetes: a cluster takes it, overlay and all', { skip: without('cluster') }, async () => {
+    await kubectl('apply', '--server-side', '--dry-run=server', '-k', join(ROOT, 'k8s/overlays/scaled'));
+  });
+
+  test('kubernetes: refuses what only the chart can do, and says so', async () => {
+    const file = join(ROOT, 'flows/examples/branches.yml');
+    await clipflow('export', 'kubernetes', file);
+    await assert.rejects(clipflow('export', 'kubernetis', file), /expected one of kubernetes, compose, flowchart/);
+  });
+
+  test('compose: every part, on one NATS', async () => {
+    const output = join(folder, 'compose');
+    await clipflow('export', 'compose', FLOW, '-o', output);
+    const { services } = parse(readFileSync(join(output, 'compose.yml'), 'utf8')) as {
+      services: Record<string, { environment?: Record<string, string>; deploy?: { replicas: number } }>;
+    };
+    assert.deepEqual(Object.keys(services).sort(), ['clip', 'gateway', 'grafana', 'nats', 'prometheus', 'redis']);
+    assert.equal(services.clip?.deploy?.replicas, 2);
+    for (const part of ['gateway', 'clip']) {
+      assert.equal(services[part]?.environment?.CLIPFLOW_TRANSPORT, 'nats://nats:4222');
+    }
+    assert.equal(readFileSync(join(output, 'flow.yml'), 'utf8'), readFileSync(FLOW, 'utf8'));
+  });
+
+  test('flowchart: every executor, and the way between them', async () => {
+    const chart = await clipflow('export', 'flowchart', join(ROOT, 'flows/examples/branches.yml'));
+    const arrows = [...chart.matchAll(/^ {2}(\S+) --> (\S+?)(?:\(.*)?$/gm)].map(([, from, to]) => `${from} ${to}`);
+    assert.deepEqual(arrows.sort(), [
+      'executor_images executor_joined',
+      'executor_joined answer',
+      'executor_texts executor_joined',
+      'gateway executor_images',
+      'gateway executor_texts',
+    ]);
+  });
+
+  test('--plan: who runs where', async () => {
+    assert.match(await clipflow('export', 'kubernetes', FLOW, '--plan'), /^process {2}GPU\ngateway\nclip\/rep-0 /);
+  });
+});
