@@ -10,6 +10,7 @@ import { Models } from './models.js';
 import { Tokens } from './auth/tokens.js';
 import { FlowDispatch } from './dispatch/flow-dispatch.js';
 import { GatewayMetrics } from './metrics.js';
+import { LoadBoard } from './load-board.js';
 import { reportLoads } from './load-reports.js';
 import { openPort } from './open-port.js';
 import type { ProtocolContext } from './protocol-context.js';
@@ -44,7 +45,18 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
   if (!tokens.required && !isLoopback(flow.gateway.host)) log.warn({ event: 'open_to_all', host: flow.gateway.host });
 
   const drain = new AbortController();
-  const context: ProtocolContext = { flow, dispatch, models, statuses, metrics, tokens, log, drain: drain.signal };
+  const loads = new LoadBoard(transport, () => dispatch.loads());
+  const context: ProtocolContext = {
+    flow,
+    dispatch,
+    loads,
+    models,
+    statuses,
+    metrics,
+    tokens,
+    log,
+    drain: drain.signal,
+  };
   const ports = await Promise.all(flow.gateway.listen.map((entry) => openPort(context, entry)));
   const tellServing = (): void => {
     const serving = !drain.signal.aborted && dispatch.notReady().length === 0;
@@ -67,6 +79,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
       clearInterval(telling);
       tellServing();
       await Promise.all(ports.map((port) => port.close()));
+      loads.close();
       stopReports();
       stopMetrics();
       tokens.close();

@@ -2,6 +2,7 @@ import type { Flow } from '../src/flow/flow.js';
 import type { Logger } from '../src/telemetry/log.js';
 import type { Tokens } from './auth/tokens.js';
 import type { FlowDispatch } from './dispatch/flow-dispatch.js';
+import type { LoadBoard } from './load-board.js';
 import type { Models } from './models.js';
 import type { GatewayMetrics } from './metrics.js';
 import type { ReplicaStatuses } from './replica-status.js';
@@ -10,6 +11,8 @@ import type { ReplicaStatuses } from './replica-status.js';
 export interface ProtocolContext {
   flow: Flow;
   dispatch: FlowDispatch;
+  /** For all gateways of the flow. */
+  loads: LoadBoard;
   models: Models;
   statuses: ReplicaStatuses;
   metrics: GatewayMetrics;

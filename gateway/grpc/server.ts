@@ -14,6 +14,7 @@ import type { SocketTaker } from '../port.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import { callOnce, callStream } from './data-service.js';
 import { endpoints, info } from './info-service.js';
+import { KEDA_PROTO, KEDA_SERVICE, kedaScaler } from './keda-scaler.js';
 import { PROTOS, rawService } from './protos.js';
 
 /** HTTP/2 flow control window: the default of 64 KiB stalls on images. */
@@ -59,8 +60,10 @@ export class GrpcServer implements SocketTaker {
     for (const [name, implement] of Object.entries(SERVICES)) {
       this.#server.addService(rawService(name), implement(context));
     }
+    this.#server.addService(KEDA_SERVICE, kedaScaler(context));
     this.#health.addToServer(this.#server);
-    new ReflectionService(PROTOS, { services: Object.keys(SERVICES) }).addToServer(this.#server);
+    const services = [...Object.keys(SERVICES), 'externalscaler.ExternalScaler'];
+    new ReflectionService({ ...PROTOS, ...KEDA_PROTO }, { services }).addToServer(this.#server);
     const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#take = (socket) => injector.injectConnection(socket);
   }

@@ -48,6 +48,11 @@ export class EmbeddedTransport implements Transport {
     return roster;
   }
 
+  /** One gateway listens on a socket, so that there is nobody to tell. */
+  meet(): (data: JsonObject) => void {
+    return () => {};
+  }
+
   async register(info: StaticInfo, handler: Handler, outstanding: () => number): Promise<Registration> {
     const registration = new EmbeddedRegistration(this.path, info, handler, outstanding);
     this.#registrations.add(registration);

@@ -5,6 +5,8 @@ export interface Subjects {
   namespace: string;
   /** Replicas tell every gateway of themselves here. */
   announcements: string;
+  /** Gateways tell each other of themselves here. */
+  gateways: string;
   replica(id: string, epoch: string): string;
   gateway(id: string): string;
 }
@@ -14,6 +16,7 @@ export function subjectsOf(namespace: string): Subjects {
   return {
     namespace,
     announcements: `${prefix}.replicas`,
+    gateways: `${prefix}.gateways`,
     replica: (id, epoch) => `${prefix}.replica.${id}.${epoch}`,
     gateway: (id) => `${prefix}.gateway.${id}`,
   };

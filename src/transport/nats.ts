@@ -1,5 +1,7 @@
 import { connect, nuid, type ConnectionOptions, type NatsConnection } from '@nats-io/transport-node';
+import { z } from 'zod';
 import { ClipflowError } from '../errors.js';
+import { JsonObjectSchema, type JsonObject } from '../json.js';
 import { NatsDirectory } from './nats-directory.js';
 import { NatsRegistration } from './nats-registration.js';
 import { subjectsOf, type Subjects } from './nats-subjects.js';
@@ -59,6 +61,21 @@ export class NatsTransport implements Transport {
     return directory;
   }
 
+  meet(onHeard: (gateway: string, data: JsonObject) => void): (data: JsonObject) => void {
+    const self = nuid.next();
+    this.connection.subscribe(this.subjects.gateways, {
+      callback: (error, message) => {
+        const told = error ? undefined : parseTold(message.data);
+        if (told && told.from !== self) onHeard(told.from, told.data);
+      },
+    });
+    return (data) => {
+      if (!this.connection.isClosed()) {
+        this.connection.publish(this.subjects.gateways, JSON.stringify({ from: self, data }));
+      }
+    };
+  }
+
   async register(info: StaticInfo, handler: Handler, outstanding: () => number): Promise<Registration> {
     const registration = new NatsRegistration(this.connection, this.subjects, info, handler, outstanding);
     this.#listeners.add((connected) => registration.connectionChanged(connected));
@@ -82,6 +99,16 @@ export class NatsTransport implements Transport {
     if (connected === this.#connected) return;
     this.#connected = connected;
     for (const listener of this.#listeners) listener(connected);
+  }
+}
+
+const Told = z.object({ from: z.string(), data: JsonObjectSchema });
+
+function parseTold(bytes: Uint8Array): z.infer<typeof Told> | undefined {
+  try {
+    return Told.parse(JSON.parse(Buffer.from(bytes).toString()));
+  } catch {
+    return undefined; // Of a version that this one does not know.
   }
 }
 

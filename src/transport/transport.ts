@@ -12,6 +12,11 @@ export interface Transport {
   /** The gateway's side: follows the replicas that come and go. */
   watch(): Promise<Directory>;
   /**
+   * The gateways of a flow tell each other something small, which may be lost: `onHeard` gets what others told, and what
+   * is returned tells. Where there is one gateway, nobody hears it.
+   */
+  meet(onHeard: (gateway: string, data: JsonObject) => void): (data: JsonObject) => void;
+  /**
    * A replica's side: announces itself, takes calls, and answers each with what `handler` resolves to.
    * @param outstanding read whenever it tells of itself
    */

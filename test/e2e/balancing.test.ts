@@ -1,41 +1,9 @@
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { FlowProcess, ROOT } from '../support/flow-process.js';
+import { FlowProcess } from '../support/flow-process.js';
 import { NatsServer } from '../support/nats-server.js';
 import { askOften, pacedFlow, shares } from '../support/paced-flow.js';
-import { within } from '../support/until.js';
-
-/** A second gateway beside that of a flow, as a process of its own. */
-class SecondGateway implements AsyncDisposable {
-  private constructor(
-    readonly url: string,
-    private readonly end: () => Promise<void>,
-  ) {}
-
-  static async start(flow: string, transport: string): Promise<SecondGateway> {
-    const folder = await mkdtemp(join(tmpdir(), 'clipflow-gateway-'));
-    const file = join(folder, 'flow.yml');
-    await writeFile(file, flow);
-    const args = ['gateway', file, '--transport', transport, '--port', '0', '--log-level', 'error'];
-    const child = fork(join(ROOT, 'dist/src/cli/main.js'), args);
-    const [{ ports }] = (await within(once(child, 'message'), 'the gateway to be ready')) as [{ ports: number[] }];
-    return new SecondGateway(`http://127.0.0.1:${ports[0]}`, async () => {
-      const exited = once(child, 'exit');
-      child.kill();
-      await exited;
-      await rm(folder, { recursive: true });
-    });
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.end();
-  }
-}
+import { SecondGateway } from '../support/second-gateway.js';
 
 async function unequal(t: TestContext, transport: string): Promise<void> {
   await using flow = await FlowProcess.start({ text: pacedFlow('{ ms: [10, 20] }'), args: ['--transport', transport] });
