@@ -3,6 +3,9 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { executionProviders } from './device.js';
 import type { LoadRequest } from './session-calls.js';
 
+/** How long a thread spins within a run before it sleeps. */
+const SPIN_MICROSECONDS = '20';
+
 /** ONNX Runtime's options for a graph. */
 export function sessionOptions({
   path,
@@ -15,9 +18,16 @@ export function sessionOptions({
     executionProviders: executionProviders(provider, deviceId),
     intraOpNumThreads,
     interOpNumThreads: 1,
-    // Threads spin while a run lasts, and sleep between runs: by default each run is followed by some 30 ms of a core's
-    // time burnt in waiting for the next.
-    extra: { session: { force_spinning_stop: '1', ...(model && weightsBeside(path)) } },
+    // A thread that waits for others first spins, which is quick where it has a core for itself. By default it does so
+    // for milliseconds, and after each run: wasted where it shares the core, with the preparation of the next batch, the
+    // gateway or another process, as then the others wait for it. docs/benchmarks.md has figures.
+    extra: {
+      session: {
+        force_spinning_stop: '1',
+        intra_op: { spin_duration_us: SPIN_MICROSECONDS },
+        ...(model && weightsBeside(path)),
+      },
+    },
   };
 }
 
