@@ -20,7 +20,7 @@ export function sessionOptions({
     interOpNumThreads: 1,
     // A thread that waits for others first spins, which is quick where it has a core for itself. By default it does so
     // for milliseconds, and after each run: wasted where it shares the core, with the preparation of the next batch, the
-    // gateway or another process, as then the others wait for it. docs/benchmarks.md has figures.
+    // gateway or another process, as then the others wait for it: docs/benchmarks.md, "Spinning".
     extra: {
       session: {
         force_spinning_stop: '1',
