@@ -10,6 +10,7 @@ import { Models } from './models.js';
 import { Tokens } from './auth/tokens.js';
 import { FlowDispatch } from './dispatch/flow-dispatch.js';
 import { GatewayMetrics } from './metrics.js';
+import { serveExternalMetrics, type ExternalMetricsOptions } from './external-metrics.js';
 import { LoadBoard } from './load-board.js';
 import { reportLoads } from './load-reports.js';
 import { openPort } from './open-port.js';
@@ -23,6 +24,8 @@ export interface GatewayOptions {
   monitoringPort?: number | undefined;
   /** Is told, several times a second, what each executor has to do. */
   onLoad?: ((loads: ExecutorLoad[]) => void) | undefined;
+  /** Serve Kubernetes' external metrics API too. */
+  externalMetrics?: ExternalMetricsOptions | undefined;
   /** File of bearer tokens; without one everyone may call. */
   tokensFile?: string | undefined;
 }
@@ -66,6 +69,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
   directory.onChange(tellServing);
   // The directory does not tell of a circuit that opens or closes.
   const telling = setInterval(tellServing, TELL_SERVING_MS).unref();
+  const externalMetrics = options.externalMetrics && (await serveExternalMetrics(loads, options.externalMetrics));
   const stopReports = options.onLoad ? reportLoads(dispatch, options.onLoad) : () => {};
   const stopMetrics =
     options.monitoringPort === undefined
@@ -79,6 +83,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
       clearInterval(telling);
       tellServing();
       await Promise.all(ports.map((port) => port.close()));
+      externalMetrics?.close();
       loads.close();
       stopReports();
       stopMetrics();

@@ -48,6 +48,8 @@ flowCommand('gateway', 'Starts the gateway of a flow alone, as a container does.
   .argument('<flow>', 'flow file, or - for standard input')
   .option('--port <port>', 'port of the gateway (with.port)')
   .option('--monitoring-port <port>', 'port for the metrics alone', count)
+  .option('--external-metrics-port <port>', "port for Kubernetes' external metrics API, over TLS", count)
+  .option('--external-metrics-certs <folder>', 'tls.crt and tls.key of that port')
   .action(async (flow: string, flags: GatewayFlags) => (await import('./gateway.js')).gateway(flow, flags));
 
 flowCommand('executor', 'Starts an executor alone, as a container does: one replica, or several that share a GPU.')

@@ -84,6 +84,21 @@ async function documentsByPod(): Promise<number[]> {
   );
 }
 
+/** Resolves when the executor's Deployment wants so many pods and has them. */
+async function scaledTo(replicas: number): Promise<void> {
+  for (;;) {
+    const status = await inside('get', 'deployment/x-clip', '-o', 'jsonpath={.spec.replicas} {.status.readyReplicas}');
+    if (status === `${replicas} ${replicas}`) return;
+    await delay(500);
+  }
+}
+
+async function install(...values: string[]): Promise<void> {
+  const [repository = '', tag = ''] = IMAGE.split(':');
+  const image = ['--set', `image.repository=${repository},image.tag=${tag}`];
+  await helm('install', 'x', CHART, '--namespace', NAMESPACE, '--wait', '--timeout=180s', ...image, ...values);
+}
+
 describe('on Kubernetes', { skip }, () => {
   before(async () => {
     await kubectl('create', 'namespace', NAMESPACE);
@@ -95,10 +110,8 @@ describe('on Kubernetes', { skip }, () => {
   });
 
   test('installed, scaled, rolled out and killed under load: no request fails', { timeout: 400_000 }, async (t) => {
-    const [repository = '', tag = ''] = IMAGE.split(':');
-    const image = ['--set', `image.repository=${repository},image.tag=${tag}`];
     const installed = performance.now();
-    await helm('install', 'x', CHART, '--namespace', NAMESPACE, '--wait', '--timeout=180s', ...image);
+    await install();
     t.diagnostic(`installed in ${Math.round((performance.now() - installed) / 1000)} s`);
     await helm('test', 'x', '--namespace', NAMESPACE, '--timeout=60s');
 
@@ -133,5 +146,20 @@ describe('on Kubernetes', { skip }, () => {
     const { grpc, http, failures } = await load.stop();
     t.diagnostic(`${grpc} requests over gRPC and ${http} over HTTP answered, ${failures.length} failed`);
     assert.deepEqual(failures, []);
+    await helm('uninstall', 'x', '--namespace', NAMESPACE, '--wait');
+    await inside('delete', 'pod', 'load', '--grace-period=0', '--force');
+  });
+
+  test('a plain HPA on our own metrics API: 1 -> 3 -> 1 with the load', { timeout: 400_000 }, async (t) => {
+    const settings = 'kind=hpa,metricsApi=true,max=3,targetOngoing=2,upSeconds=0,downSeconds=5';
+    await install('--set', settings.replace(/(\w+)=/g, 'autoscaling.$1='));
+    await scaledTo(1);
+    const load = await LoadPod.start();
+    const started = performance.now();
+    await scaledTo(3);
+    t.diagnostic(`three replicas ${Math.round((performance.now() - started) / 1000)} s after the load began`);
+    const { failures } = await load.stop();
+    assert.deepEqual(failures, []);
+    await scaledTo(1);
   });
 });
