@@ -1,7 +1,7 @@
 import type { Machine } from './machine.js';
 import type { Latency, Throughput } from './measure.js';
 import type { Faults } from './endurance/faults.js';
-import type { Soak } from './endurance/soak.js';
+import type { Extremes, Soak } from './endurance/soak.js';
 import type { Overhead } from './overhead/overhead.js';
 import type { TextLength } from './text-length.js';
 import { median } from '../support/vectors.js';
@@ -90,9 +90,10 @@ export function faultsTable(rows: readonly Faults[]): string {
 }
 
 export function soakTable(rows: readonly Soak[]): string {
-  const head = ['transport', 'process', 'minutes', 'warm MiB', 'middle', 'end', 'growth', 'documents', 'failed'];
-  const lines = rows.map(({ transport, process, minutes, warm, middle, end, growth, documents, failed }) => [
-    ...[transport, process, String(minutes), warm.toFixed(1), middle.toFixed(1), end.toFixed(1)],
+  const extremes = ({ least, most }: Extremes): string => `${least.toFixed(1)}..${most.toFixed(1)}`;
+  const head = ['transport', 'process', 'minutes', 'early MiB', 'late MiB', 'growth', 'documents', 'failed'];
+  const lines = rows.map(({ transport, process, minutes, early, late, growth, documents, failed }) => [
+    ...[transport, process, String(minutes), extremes(early), extremes(late)],
     ...[`${(growth * 100).toFixed(1)} %`, String(documents), String(failed)],
   ]);
   return table([head, ...lines], 2);

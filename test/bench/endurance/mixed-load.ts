@@ -22,10 +22,11 @@ export class MixedLoad {
   /** Documents, each of which has an id of its own. */
   sent = 0;
   answered = 0;
-  /** Answers with a vector that is not that of the content. */
+  /** Of them, with a vector that is not that of the content. */
   wrong = 0;
-  /** Answers beyond the first to a document. */
+  /** Answers beyond the first to a document, or to one that was not asked. */
   duplicated = 0;
+  /** One for each document that has no embedding, or no answer at all. */
   failures: string[] = [];
   latenciesMs: number[] = [];
   readonly #open = new Set<string>();
@@ -68,6 +69,7 @@ export class MixedLoad {
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#callers);
+    for (const id of this.#open) this.failures.push(`document ${id} was not in the answer to its request`);
     for (const client of this.#clients) client.close();
   }
 
@@ -79,7 +81,7 @@ export class MixedLoad {
       try {
         this.#check(request, await unary(client, request.bytes));
       } catch (error) {
-        this.failures.push(String(error));
+        this.#fail(request, error);
       }
       this.latenciesMs.push(performance.now() - started);
     }
@@ -89,20 +91,25 @@ export class MixedLoad {
     const client = this.#connect();
     const call = client.makeBidiStreamRequest(STREAM, asIs, asIs);
     const answers = call[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
-    try {
-      for (let turn = 0; !this.#stopped; turn++) {
-        const request = this.#request(pick(mix, turn));
-        const started = performance.now();
+    for (let turn = 0; !this.#stopped; turn++) {
+      const request = this.#request(pick(mix, turn));
+      const started = performance.now();
+      try {
         call.write(request.bytes);
         const { value } = await answers.next();
         if (!value) throw new Error('the stream ended before its answer');
         this.#check(request, value);
-        this.latenciesMs.push(performance.now() - started);
+      } catch (error) {
+        // The stream is over, and so is this caller.
+        this.#fail(request, error);
+        return;
       }
-      call.end();
-    } catch (error) {
-      this.failures.push(String(error));
+      this.latenciesMs.push(performance.now() - started);
     }
+    call.end();
+    // An answer that nothing asked for would come here.
+    const { value } = await answers.next();
+    if (value) this.duplicated += 1;
   }
 
   #request(wanted: Content[]): Sent {
@@ -121,17 +128,26 @@ export class MixedLoad {
     return { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), ids, contents: wanted };
   }
 
+  /** None of its documents was answered. */
+  #fail({ ids }: Sent, reason: unknown): void {
+    for (const id of ids) {
+      if (this.#open.delete(id)) this.failures.push(String(reason));
+    }
+  }
+
   #check({ ids, contents: asked }: Sent, answer: Buffer): void {
     const { header, docs } = decodeDataRequest(answer);
-    if (header.status) this.failures.push(header.status.description ?? 'a status without a description');
     docs.forEach((bytes, index) => {
-      const doc = Document.fromBytes(bytes);
-      if (!this.#open.delete(doc.id) || doc.id !== ids[index]) this.duplicated += 1;
+      const { id, embedding } = Document.fromBytes(bytes);
+      if (!this.#open.delete(id) || id !== ids[index]) {
+        this.duplicated += 1;
+        return;
+      }
       this.answered += 1;
       const content = asked[index];
       const expected = content && this.#expected.get(content);
-      const { embedding } = doc;
-      if (expected && !(embedding && cosine(embedding.toFloat32(), expected) > SAME)) this.wrong += 1;
+      if (!embedding) this.failures.push(header.status?.description ?? 'a document came back without an embedding');
+      else if (!expected || cosine(embedding.toFloat32(), expected) <= SAME) this.wrong += 1;
     });
   }
 

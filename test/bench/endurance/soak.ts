@@ -2,25 +2,36 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FlowProcess } from '../../support/flow-process.js';
 import { NatsServer } from '../../support/nats-server.js';
-import { median } from '../../support/vectors.js';
 import { GrpcClient } from '../../support/wire-clients.js';
 import { MixedLoad } from './mixed-load.js';
 
-/** Memory of one process in MiB: medians of a tenth of the time each. */
+/** Memory of one process in MiB. */
 export interface Soak {
   transport: string;
   minutes: number;
   process: string;
-  /** At a fifth of the time, when caches and pools are full; in the middle; at the end. */
-  warm: number;
-  middle: number;
-  end: number;
-  /** End over warm, less 1. */
+  /** After the warm-up. */
+  early: Extremes;
+  late: Extremes;
+  /** What it came back to late over what it came back to early, less 1. */
   growth: number;
   documents: number;
   failed: number;
+  /** From the start, one each `SAMPLE_MS`. */
+  samples: number[];
 }
 
+/**
+ * Memory rises until a garbage collection and falls: what a process comes back to tells whether something leaks, and
+ * wherever a window of seconds happens to lie would not.
+ */
+export interface Extremes {
+  least: number;
+  most: number;
+}
+
+/** Share of the time in which caches and pools fill. */
+const WARM_UP = 0.2;
 const SAMPLE_MS = 2000;
 
 /** Mixed load for minutes, with callers that come, go, cancel and send nonsense; how much memory each process has. */
@@ -50,14 +61,18 @@ executors: [{ name: clip, uses: CLIPEncoder, uses_with: { name: tiny-clip, devic
   await load.stop();
   for (const failure of new Set(load.failures)) console.error(`failed: ${failure}`);
   return [...samples].map(([name, values]) => {
-    const at = (share: number): number => {
-      const from = Math.floor(values.length * share);
-      return median(values.slice(from, from + Math.max(1, Math.floor(values.length / 10))));
-    };
-    const [warm, middle, last] = [at(0.2), at(0.5), at(0.9)];
+    const early = extremes(values, WARM_UP, (1 + WARM_UP) / 2);
+    const late = extremes(values, (1 + WARM_UP) / 2, 1);
+    const growth = late.least / early.least - 1;
     const counts = { documents: load.answered, failed: load.failures.length };
-    return { transport, minutes, process: name, warm, middle, end: last, growth: last / warm - 1, ...counts };
+    return { transport, minutes, process: name, early, late, growth, ...counts, samples: values };
   });
+}
+
+/** Of the samples between two shares of the time. */
+function extremes(samples: readonly number[], from: number, to: number): Extremes {
+  const window = samples.slice(Math.floor(samples.length * from), Math.ceil(samples.length * to));
+  return { least: Math.min(...window), most: Math.max(...window) };
 }
 
 /** A caller that leaves in the middle of a call, and one that sends what is no request and no picture. */
