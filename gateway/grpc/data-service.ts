@@ -75,10 +75,16 @@ async function idleWhileDraining(
 
 /** `JinaSingleDataRequestRPC.process_single_data`: one request, one answer. */
 export async function callOnce(context: ProtocolContext, call: UnaryCall, done: sendUnaryData<Buffer>): Promise<void> {
+  const gone = new AbortController();
+  const onGone = (): void => gone.abort();
+  call.once('cancelled', onGone);
   try {
-    done(null, encode(await answer(context, call, settingsOf(context, call), call.request, cancelSignal(call))));
+    done(null, encode(await answer(context, call, settingsOf(context, call), call.request, gone.signal)));
   } catch (thrown) {
     done(serviceError(toClipflowError(thrown)));
+  } finally {
+    // grpc-js says `cancelled` of calls that were answered too; to abort is not cheap, and nobody listens any more.
+    call.off('cancelled', onGone);
   }
 }
 
@@ -120,7 +126,7 @@ function settingsOf({ tokens }: ProtocolContext, call: StreamCall | UnaryCall) {
   return { caller: tokens.check(metadata('authorization')), peer: call.getPeer(), ...callSettings(metadata) };
 }
 
-function cancelSignal(call: StreamCall | UnaryCall): AbortSignal {
+function cancelSignal(call: StreamCall): AbortSignal {
   const controller = new AbortController();
   call.on('cancelled', () => controller.abort());
   return controller.signal;
