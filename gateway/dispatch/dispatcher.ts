@@ -58,7 +58,7 @@ const REPLICA_FAULTS: readonly ErrorCode[] = ['EXECUTOR_FAILED', 'INTERNAL'];
 
 /**
  * Spreads the documents for one executor (one shard of it) over its replicas. Needs no timer: whenever a replica has
- * credit it gets what waits, up to its batch size, at once; while none has, documents gather. Which replica is served
+ * credit it gets what waits, up to its batch size, in the same turn of the event loop; while none has, documents gather. Which replica is served
  * first, `Slots` tells. Timers run only for what has been sent: see `Patience` and `Hedge`.
  */
 export class Dispatcher {
@@ -67,10 +67,13 @@ export class Dispatcher {
   #hedge: Hedge | undefined;
   #slots = new Slots(() => this.#proceed());
   #holdTimer: NodeJS.Timeout | undefined;
+  #willProceed = false;
 
+  /** @param soon when documents that came go to replicas. Default: after this turn of the event loop */
   constructor(
     private readonly options: DispatcherOptions,
     private readonly observer: DispatchObserver,
+    private readonly soon: (run: () => void) => void = setImmediate,
   ) {
     this.#patience = new Patience(options.hangMs);
     if (options.hedge !== undefined) this.#hedge = new Hedge(options.hedge);
@@ -130,11 +133,21 @@ export class Dispatcher {
           return item;
         });
         end = giveUpOn(items, options);
-        this.#proceed();
+        this.#proceedSoon();
       });
     } finally {
       end();
     }
+  }
+
+  /** Requests that arrive in one read of the socket share a batch: without this, the first would go alone. */
+  #proceedSoon(): void {
+    if (this.#willProceed) return;
+    this.#willProceed = true;
+    this.soon(() => {
+      this.#willProceed = false;
+      this.#proceed();
+    });
   }
 
   /** After anything that may let documents go to a replica, or keep them waiting. */

@@ -14,7 +14,14 @@ export interface Setup {
   hedges: { sent: number; won: number };
 }
 
-export function dispatcherWith({ retries = 3, hedge }: { retries?: number; hedge?: number } = {}): Setup {
+export interface Wish {
+  retries?: number;
+  hedge?: number;
+  /** Default: at once, so that a test needs no turn of the event loop to see what was sent. */
+  soon?: (run: () => void) => void;
+}
+
+export function dispatcherWith({ retries = 3, hedge, soon = (run) => run() }: Wish = {}): Setup {
   const deaths: number[] = [];
   const hangs: string[] = [];
   const hedges = { sent: 0, won: 0 };
@@ -27,7 +34,7 @@ export function dispatcherWith({ retries = 3, hedge }: { retries?: number; hedge
     hedgeWon: () => void hedges.won++,
   };
   const options = { executor: 'clip', retries, hangMs: HANG_MS, hedge, holdMs: 20_000 };
-  return { dispatcher: new Dispatcher(options, observer), deaths, hangs, hedges };
+  return { dispatcher: new Dispatcher(options, observer, soon), deaths, hangs, hedges };
 }
 
 /** Each word a document. */

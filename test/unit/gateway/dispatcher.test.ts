@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setImmediate as immediate } from 'node:timers/promises';
 import type { Dispatcher } from '../../../gateway/dispatch/dispatcher.js';
 import type { Priority } from '../../../gateway/dispatch/item.js';
 import { dispatcherWith, ENCODE, joined, kill, shown, work } from './dispatch-support.js';
@@ -22,6 +23,18 @@ describe('batches', () => {
     assert.deepEqual(replica.at(0).labels, ['e', 'f']);
     replica.at(0).answer();
     assert.deepEqual((await Promise.all(others)).map(shown), [['b!'], ['c!', 'd!'], ['e!', 'f!']]);
+  });
+
+  test('of requests that arrive in one turn of the event loop are one, even for a free replica', async () => {
+    const { dispatcher } = dispatcherWith({ soon: setImmediate });
+    const replica = joined(dispatcher, { credit: 2 });
+    const answers = ['a', 'b c', 'd'].map((words) => dispatcher.submit(work(words), ENCODE));
+    assert.equal(replica.held.length, 0);
+    await immediate();
+    assert.deepEqual(replica.at(0).labels, ['a', 'b', 'c', 'd']);
+    assert.equal(replica.held.length, 1);
+    replica.at(0).answer();
+    assert.deepEqual((await Promise.all(answers)).map(shown), [['a!'], ['b!', 'c!'], ['d!']]);
   });
 
   test('hold documents of one endpoint, kind and set of parameters; the lane that waits longest goes first', async () => {
