@@ -103,7 +103,7 @@ export class OverheadSuite implements Suite {
 
   async run({ quick }: Choice): Promise<void> {
     const effort = quick ? { rounds: 2, legSeconds: 1 } : { rounds: 5, legSeconds: 3 };
-    this.results.overhead.push(...(await measureOverhead(effort)));
+    this.results.overhead.push(...(await measureOverhead({ ...effort, warmUpSeconds: 4 })));
   }
 
   tables(): string {

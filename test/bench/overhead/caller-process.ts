@@ -48,12 +48,14 @@ async function run({ seconds, inFlight }: Leg): Promise<LegResult> {
   const latenciesMs: number[] = [];
   const started = performance.now();
   const worker = async (): Promise<void> => {
+    let answer: Uint8Array = new Uint8Array();
     for (let sent = started; sent < started + seconds * 1000;) {
-      await call();
+      answer = await call();
       const answered = performance.now();
       latenciesMs.push(answered - sent);
       sent = answered;
     }
+    checkAnswer(answer);
   };
   await Promise.all(Array.from({ length: inFlight }, worker));
   return { calls: latenciesMs.length, seconds: (performance.now() - started) / 1000, latenciesMs };

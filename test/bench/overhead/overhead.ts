@@ -10,6 +10,8 @@ import type { Peer } from './peer.js';
 export interface OverheadEffort {
   rounds: number;
   legSeconds: number;
+  /** V8 compiles what is called often: a server that has run for a while is what counts, on all sides. */
+  warmUpSeconds: number;
 }
 
 /** One contender at one number of calls under way; a figure for each round. */
@@ -25,11 +27,10 @@ export interface Overhead {
 }
 
 const IN_FLIGHT = [1, 8, 64];
-const WARM_UP_SECONDS = 4;
 const BARE_GRPC = 'bare gRPC echo';
 
 /** An identity executor behind the whole stack beside bare echoes, all in one run, a leg of each in turn. */
-export async function measureOverhead({ rounds, legSeconds }: OverheadEffort): Promise<Overhead[]> {
+export async function measureOverhead({ rounds, legSeconds, warmUpSeconds }: OverheadEffort): Promise<Overhead[]> {
   await using nats = await NatsServer.start();
   await using grpcEcho = await Child.start('./echo-process.js', 'grpc');
   await using _natsEcho = await Child.start('./echo-process.js', 'nats', nats.address);
@@ -46,8 +47,7 @@ export async function measureOverhead({ rounds, legSeconds }: OverheadEffort): P
     ['clipflow, embedded', stackEmbedded],
     ['clipflow, NATS', stackNats],
   ]);
-  // V8 compiles what is called often: a server that has run for a while is what counts, on both sides.
-  for (const caller of callers.values()) await runLeg(caller, Math.max(...IN_FLIGHT), WARM_UP_SECONDS);
+  for (const caller of callers.values()) await runLeg(caller, Math.max(...IN_FLIGHT), warmUpSeconds);
   const results: Overhead[] = [];
   for (const inFlight of IN_FLIGHT) results.push(...(await compare(callers, inFlight, rounds, legSeconds)));
   return results;
@@ -114,7 +114,7 @@ class Child implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.child.exitCode !== null) return;
+    if (!this.child.connected) return;
     this.child.disconnect();
     await once(this.child, 'exit');
   }
