@@ -6,6 +6,7 @@ import { serveMetrics } from '../src/telemetry/metrics-server.js';
 import { openTransport } from '../src/transport/open.js';
 import type { Directory } from '../src/transport/transport.js';
 import { EmbeddingCache, openStore } from './cache/embedding-cache.js';
+import { JobsApi } from './jobs/jobs-api.js';
 import { Models } from './models.js';
 import { Tokens } from './auth/tokens.js';
 import { FlowDispatch } from './dispatch/flow-dispatch.js';
@@ -36,6 +37,7 @@ const TELL_SERVING_MS = 1000;
 export async function startGateway(flow: Flow, options: GatewayOptions, log: Logger): Promise<Running> {
   const tokens = Tokens.load(options.tokensFile, log);
   const store = openStore(flow, log);
+  const jobs = await JobsApi.open(flow, log);
   const transport = await openTransport(options.transport, flow.name);
   const directory = await transport.watch();
   const metrics = new GatewayMetrics();
@@ -54,6 +56,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
     dispatch,
     loads,
     models,
+    jobs,
     statuses,
     metrics,
     tokens,
@@ -89,6 +92,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
       stopMetrics();
       tokens.close();
       store?.close();
+      await jobs?.close();
       await transport.close();
     },
   };

@@ -2,6 +2,7 @@ import type { Flow } from '../src/flow/flow.js';
 import type { Logger } from '../src/telemetry/log.js';
 import type { Tokens } from './auth/tokens.js';
 import type { FlowDispatch } from './dispatch/flow-dispatch.js';
+import type { JobsApi } from './jobs/jobs-api.js';
 import type { LoadBoard } from './load-board.js';
 import type { Models } from './models.js';
 import type { GatewayMetrics } from './metrics.js';
@@ -17,6 +18,8 @@ export interface ProtocolContext {
   statuses: ReplicaStatuses;
   metrics: GatewayMetrics;
   tokens: Tokens;
+  /** Undefined where the flow names no Redis. */
+  jobs: JobsApi | undefined;
   /** Aborts when the gateway has been told to stop. */
   drain: AbortSignal;
   log: Logger;

@@ -22,6 +22,7 @@ export const ERRORS = {
   URI_UNREACHABLE: { http: 424, grpc: 9, retryable: true, meaning: 'The uri could not be fetched.' },
   UNKNOWN_ENDPOINT: { http: 404, grpc: 12, retryable: false, meaning: 'No executor of the flow serves this endpoint.' },
   UNKNOWN_MODEL: { http: 404, grpc: 5, retryable: false, meaning: 'The executor has no model of this name.' },
+  NOT_FOUND: { http: 404, grpc: 5, retryable: false, meaning: 'There is no job or file of this id.' },
   OVERLOADED: { http: 429, grpc: 8, retryable: true, meaning: 'The queue is full; try again after a pause.' },
   CANCELLED: { http: 499, grpc: 1, retryable: false, meaning: 'The caller went away before the answer was ready.' },
   DEADLINE_EXCEEDED: {

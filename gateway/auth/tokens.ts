@@ -3,6 +3,7 @@ import { readFileSync, unwatchFile, watchFile } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { ClipflowError } from '../../src/errors.js';
+import { WORKER_TOKEN } from '../../src/jobs/worker-token.js';
 import type { Logger } from '../../src/telemetry/log.js';
 
 const TokensFile = z.strictObject({
@@ -34,11 +35,15 @@ interface Entry extends Caller {
 /** The caller of a server without tokens. */
 const ANYONE: Caller = { name: 'anyone', maxDocuments: Infinity, documents: 0 };
 
+/** A worker whose job's owner is not known any more. */
+const WORKER: Caller = { name: 'jobs', maxDocuments: Infinity, documents: 0 };
+
 const WATCH_MS = 1000;
 
 /** Bearer tokens of a file, read again when it changes; without a file everyone may call. */
 export class Tokens {
   #entries: Entry[] = [];
+  readonly #workerToken = hashed(process.env[WORKER_TOKEN]);
 
   private constructor(
     private readonly path: string | undefined,
@@ -61,9 +66,10 @@ export class Tokens {
 
   /**
    * @param authorization the header: the token, as clip-client sends it, or `Bearer <token>`
+   * @param onBehalfOf in whose name a worker asks; of no meaning from anyone else
    * @throws UNAUTHENTICATED when it is missing or unknown
    */
-  check(authorization: string | undefined): Caller {
+  check(authorization: string | undefined, onBehalfOf?: string): Caller {
     if (!this.required) return ANYONE;
     if (authorization === undefined || authorization === '') {
       throw new ClipflowError('UNAUTHENTICATED', 'a token is required: send it in the Authorization header');
@@ -71,6 +77,9 @@ export class Tokens {
     const sha256 = createHash('sha256')
       .update(authorization.replace(/^Bearer /i, ''))
       .digest();
+    if (this.#workerToken && timingSafeEqual(this.#workerToken, sha256)) {
+      return this.#entries.find(({ name }) => name === onBehalfOf) ?? WORKER;
+    }
     // Every entry is compared, so that the time tells nothing of which came close.
     const found = this.#entries.filter((entry) => timingSafeEqual(entry.sha256, sha256))[0];
     if (!found) throw new ClipflowError('UNAUTHENTICATED', 'this token is not known');
@@ -89,6 +98,10 @@ export class Tokens {
       this.log.error({ event: 'tokens_not_reloaded', path, reason: (error as Error).message });
     }
   }
+}
+
+function hashed(token: string | undefined): Buffer | undefined {
+  return token === undefined || token === '' ? undefined : createHash('sha256').update(token).digest();
 }
 
 function readTokens(path: string): Entry[] {

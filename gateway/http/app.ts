@@ -4,6 +4,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import fastify, { type FastifyInstance } from 'fastify';
 import { about } from '../about.js';
 import { dryRun } from '../dry-run.js';
+import { addJobsRoutes } from '../jobs/routes.js';
 import { addOpenAiRoutes } from '../openai/routes.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import type { TlsOptions } from '../tls.js';
@@ -39,6 +40,7 @@ export async function createHttpApp(context: ProtocolContext, { tls, data }: Htt
   if (data) {
     await app.register(async (scope) => addDataRoutes(scope, context));
     await addOpenAiRoutes(app, context);
+    await addJobsRoutes(app, context);
   }
   await app.register(async (scope) => addOperationRoutes(scope, context));
   const document = openApi(context);

@@ -13,7 +13,7 @@ declare module 'fastify' {
 export function requireToken(scope: FastifyInstance, { tokens }: ProtocolContext): void {
   scope.decorateRequest('caller', null);
   scope.addHook('onRequest', async (request) => {
-    request.caller = tokens.check(request.headers.authorization);
+    request.caller = tokens.check(request.headers.authorization, request.headers['x-clipflow-caller']?.toString());
   });
 }
 

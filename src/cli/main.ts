@@ -8,6 +8,7 @@ import type { ExportFlags } from './export.js';
 import type { GatewayFlags } from './gateway.js';
 import type { ModelsFlags } from './models.js';
 import type { ServeFlags } from './serve.js';
+import type { WorkerFlags } from './worker.js';
 
 const DEFAULT_FLOW = join(PACKAGE_ROOT, 'flows', 'default.yml');
 
@@ -65,6 +66,12 @@ flowCommand('executor', 'Starts an executor alone, as a container does: one repl
   )
   .option('--monitoring-port <port>', 'port for its metrics', count)
   .action(async (flow: string, flags: ExecutorFlags) => (await import('./executor.js')).executor(flow, flags));
+
+flowCommand('worker', 'Starts a worker of bulk jobs alone, as a container does.')
+  .argument('<flow>', 'flow file, or - for standard input')
+  .option('--gateway <url>', 'http://host:51000 of the gateway (CLIPFLOW_GATEWAY)')
+  .option('--monitoring-port <port>', 'port for its metrics', count)
+  .action(async (flow: string, flags: WorkerFlags) => (await import('./worker.js')).worker(flow, flags));
 
 program
   .command('scale')

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { LocalAutoscaler } from '../autoscale/local-autoscaler.js';
 import { ClipflowError, toClipflowError } from '../errors.js';
 import type { ExecutorConfig, Flow } from '../flow/flow.js';
 import { planFlow, type Plan } from '../flow/plan.js';
+import { WORKER_TOKEN } from '../jobs/worker-token.js';
 import { runAsProcess, type Ready, type Running } from '../supervise/lifecycle.js';
 import type { ProcessSpec } from '../supervise/managed-process.js';
 import { serveControls, type Controls } from '../supervise/control.js';
@@ -13,9 +15,13 @@ import { watchPaths } from '../supervise/watch.js';
 import { Supervisor, type Progress, type SupervisedFlow } from '../supervise/supervisor.js';
 import { createLogger } from '../telemetry/log.js';
 import { findGpus } from './gpus.js';
+import { localGateway } from './worker.js';
 import { flagsAgain, loadFlowWith, type Flags, type LoadedFlow } from './settings.js';
 
 export type ServeFlags = Flags;
+
+/** Told from executors by its space. */
+const WORKERS = 'job workers';
 
 /** Beyond the grace of its processes: what it takes to notice that they ended. */
 const STOP_MARGIN_MS = 2000;
@@ -27,6 +33,8 @@ export async function serve(path: string, flags: ServeFlags): Promise<void> {
   for (const { path: place, key } of flow.ignored) log.info({ event: 'setting_ignored', place, key });
   const { CUDA_VISIBLE_DEVICES: cudaVisibleDevices } = process.env;
   const machine = { gpus: findGpus(), ...(cudaVisibleDevices === undefined ? {} : { cudaVisibleDevices }) };
+  // Between the gateway and the workers of this flow, in their environments alone.
+  if (flow.tokensFile !== undefined) process.env[WORKER_TOKEN] ??= randomBytes(32).toString('base64url');
   const folder = mkdtempSync(join(tmpdir(), 'clipflow-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
   const transport = flow.transport === 'embedded' ? `embedded:${join(folder, 'gateway.sock')}` : flow.transport;
@@ -66,7 +74,10 @@ export async function serve(path: string, flags: ServeFlags): Promise<void> {
   const stopWatching = flow.executors.map(({ name, watch }) => watchPaths(watch, () => reloadChanged(name)));
 
   const start = async (): Promise<Running> => ({
-    ready: supervisor.start().then((ready) => {
+    ready: supervisor.start().then(async (ready) => {
+      // They need the port that the gateway got.
+      const workers = workerSpecs(path, loaded, flags, ready.ports);
+      if (workers.length > 0) await supervisor.scale(WORKERS, workers, graceMs);
       process.stdout.write(`${welcome(flow, ready)}\n`);
       return ready;
     }),
@@ -113,6 +124,22 @@ function withReplicas(flow: Flow, wanted: string, replicas: number): Flow {
   executorOf(flow, wanted);
   const executors = flow.executors.map((one) => (one.name === wanted ? { ...one, replicas } : one));
   return { ...flow, executors };
+}
+
+function workerSpecs(
+  path: string,
+  { flow, stdin }: LoadedFlow,
+  flags: Flags,
+  ports: readonly number[] | undefined,
+): ProcessSpec[] {
+  const count = flow.redis === undefined ? 0 : flow.jobs.workers;
+  return Array.from({ length: count }, (_, index) => ({
+    key: `worker/${index}`,
+    args: ['worker', path, ...flagsAgain(flags), '--gateway', localGateway(flow, ports)],
+    env: {},
+    timeoutReadyMs: Infinity,
+    ...(stdin === undefined ? {} : { stdin }),
+  }));
 }
 
 function processSpecs(

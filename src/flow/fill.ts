@@ -1,5 +1,7 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import type { AutoscaleConfig } from '../autoscale/policy.js';
-import type { CacheConfig, ExecutorConfig, Flow, GatewayConfig, Limits } from './flow.js';
+import type { CacheConfig, ExecutorConfig, Flow, GatewayConfig, JobsConfig, Limits } from './flow.js';
 import { buildGraph, resolveNeeds } from './graph.js';
 import { DEFAULTS } from './schema.js';
 import type { ExecutorFile, FlowFile, GatewayFile } from './schema.js';
@@ -36,6 +38,7 @@ export function fillFlow(file: FlowFile, place: { name: string; file: string | u
     tokensFile: settings.tokens_file,
     redis: settings.redis,
     cache: settings.cache && fillCache(settings.cache),
+    jobs: fillJobs(settings.jobs ?? {}, settings.name ?? place.name),
     uri: { allow: settings.uri?.allow ?? DEFAULTS.uriAllow },
     limits: fillLimits(settings.limits ?? {}),
     gateway: fillGateway(settings),
@@ -50,6 +53,22 @@ function fillCache(cache: NonNullable<GatewayFile['cache']>): CacheConfig {
     ttlMs: (cache.ttl ?? DEFAULTS.cache.ttl) * 1000,
     max: cache.max ?? DEFAULTS.cache.max,
     maxBytes: cache.max_bytes ?? DEFAULTS.cache.maxBytes,
+  };
+}
+
+function fillJobs(jobs: NonNullable<GatewayFile['jobs']>, flow: string): JobsConfig {
+  const data = process.env.XDG_DATA_HOME ?? join(homedir(), '.local', 'share');
+  return {
+    workers: jobs.workers ?? DEFAULTS.jobs.workers,
+    files: jobs.files ?? join(data, 'clipflow', 'jobs', flow),
+    sources: jobs.sources ?? {},
+    concurrency: jobs.concurrency ?? DEFAULTS.jobs.concurrency,
+    chunk: jobs.chunk ?? DEFAULTS.jobs.chunk,
+    attempts: jobs.attempts ?? DEFAULTS.jobs.attempts,
+    retentionMs: (jobs.retention ?? DEFAULTS.jobs.retention) * 1000,
+    fileBytes: jobs.file_bytes ?? DEFAULTS.jobs.fileBytes,
+    maxUnfinished: jobs.max_unfinished ?? DEFAULTS.jobs.maxUnfinished,
+    rate: jobs.rate,
   };
 }
 

@@ -22,6 +22,8 @@ export interface Flow {
   readonly redis: string | undefined;
   /** Absent: embeddings are not kept. */
   readonly cache: CacheConfig | undefined;
+  /** Of no effect without `redis`. */
+  readonly jobs: JobsConfig;
   /** Which uris may be fetched. */
   readonly uri: UriPolicy;
   readonly limits: Limits;
@@ -61,6 +63,25 @@ export interface CacheConfig {
   /** Of the store in memory: embeddings, and bytes. */
   readonly max: number;
   readonly maxBytes: number;
+}
+
+export interface JobsConfig {
+  readonly workers: number;
+  /** Folder or s3:// url. */
+  readonly files: string;
+  /** Folders or s3:// urls by their names. */
+  readonly sources: Readonly<Record<string, string>>;
+  /** Documents that a worker has under way. */
+  readonly concurrency: number;
+  /** Documents of one task. */
+  readonly chunk: number;
+  readonly attempts: number;
+  readonly retentionMs: number;
+  readonly fileBytes: number;
+  /** Jobs of one caller. */
+  readonly maxUnfinished: number;
+  /** Documents per second of one caller; absent: no limit. */
+  readonly rate: number | undefined;
 }
 
 export interface GatewayConfig {

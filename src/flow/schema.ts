@@ -32,6 +32,15 @@ export const DEFAULTS = {
     hangMs: 10_000,
   },
   cache: { ttl: 86_400, max: 100_000, maxBytes: 256 * MIB },
+  jobs: {
+    workers: 1,
+    concurrency: 64,
+    chunk: 256,
+    attempts: 8,
+    retention: 7 * 86_400,
+    fileBytes: 1024 * MIB,
+    maxUnfinished: 100,
+  },
 } as const;
 
 /** An optional field with the help that editors show. */
@@ -150,6 +159,25 @@ const cacheShape = {
   max_bytes: field(atLeastOne, 'Bytes kept in memory.', DEFAULTS.cache.maxBytes),
 };
 
+const jobsShape = {
+  workers: field(count, 'Worker processes that `clipflow serve` runs.', DEFAULTS.jobs.workers),
+  files: field(
+    z.string().min(1),
+    'Folder, relative to the working directory, or s3://bucket/prefix, for inputs and outputs, which gateways and workers share. Default: ~/.local/share/clipflow/jobs/<flow>.',
+  ),
+  sources: field(
+    z.record(name, z.string().min(1)),
+    'Folders, or s3://bucket/prefix, whose images a job may read, by the names that jobs know them by.',
+  ),
+  concurrency: field(atLeastOne, 'Documents that a worker has under way.', DEFAULTS.jobs.concurrency),
+  chunk: field(atLeastOne, 'Documents of one task: what is done again when a worker dies.', DEFAULTS.jobs.chunk),
+  attempts: field(atLeastOne, 'Times that a task is tried before its documents are given up.', DEFAULTS.jobs.attempts),
+  retention: field(atLeastOne, 'Seconds that files and finished jobs are kept.', DEFAULTS.jobs.retention),
+  file_bytes: field(atLeastOne, 'Bytes of one uploaded file.', DEFAULTS.jobs.fileBytes),
+  max_unfinished: field(atLeastOne, 'Unfinished jobs that one caller may have.', DEFAULTS.jobs.maxUnfinished),
+  rate: field(z.number().positive(), 'Documents per second that the jobs of one caller may take. Default: no limit.'),
+};
+
 const gatewayShape = {
   name: field(name, 'Name of the flow, which keeps flows on one NATS apart. Default: the name of the file.'),
   port: field(
@@ -199,6 +227,10 @@ const gatewayShape = {
   cache: field(
     z.strictObject(cacheShape),
     'Keep embeddings, so that a content that comes again is not computed again.',
+  ),
+  jobs: field(
+    z.strictObject(jobsShape),
+    'Bulk jobs, which are served where `redis` is set; `workers: 0` leaves the workers to others.',
   ),
   tokens_file: field(
     z.string(),

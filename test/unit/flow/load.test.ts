@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { loadFlow } from '../../../src/flow/load.js';
 import { pollingOf } from '../../../src/flow/flow.js';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { load } from './support.js';
 
 describe('loadFlow', () => {
@@ -22,6 +24,17 @@ describe('loadFlow', () => {
         uriBytes: 67108864,
         uriTimeoutMs: 10000,
         hangMs: 10000,
+      },
+      jobs: {
+        workers: 1,
+        files: join(process.env.XDG_DATA_HOME ?? join(homedir(), '.local', 'share'), 'clipflow', 'jobs', 'f'),
+        sources: {},
+        concurrency: 64,
+        chunk: 256,
+        attempts: 8,
+        retentionMs: 604800000,
+        fileBytes: 1073741824,
+        maxUnfinished: 100,
       },
       gateway: {
         host: '0.0.0.0',

@@ -1,0 +1,40 @@
+import { createBullBoard } from '@bull-board/api';
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import { FastifyAdapter } from '@bull-board/fastify';
+import type { FastifyInstance } from 'fastify';
+import { ClipflowError } from '../../src/errors.js';
+import type { ProtocolContext } from '../protocol-context.js';
+import type { JobsApi } from './jobs-api.js';
+
+export const BOARD_PATH = '/queues';
+
+/** A page that shows the queue, and lets tasks be tried again. Browsers send the token as the password. */
+export async function addBoard(app: FastifyInstance, { tokens }: ProtocolContext, api: JobsApi): Promise<void> {
+  const adapter = new FastifyAdapter();
+  adapter.setBasePath(BOARD_PATH);
+  createBullBoard({
+    queues: [new BullMQAdapter(api.control.queue.bull, { description: 'Tasks of bulk jobs' })],
+    serverAdapter: adapter,
+    options: { uiConfig: { boardTitle: 'clipflow' } },
+  });
+  await app.register(async (scope) => {
+    scope.addHook('onRequest', async (request, reply) => {
+      try {
+        tokens.check(tokenOf(request.headers.authorization));
+      } catch (error) {
+        void reply.header('www-authenticate', 'Basic realm="clipflow: any name, and a token as password"');
+        throw error;
+      }
+      await api.run(async () => {});
+    });
+    await scope.register(adapter.registerPlugin(), { prefix: BOARD_PATH });
+  });
+}
+
+function tokenOf(authorization: string | undefined): string | undefined {
+  const basic = /^Basic (.+)$/i.exec(authorization ?? '')?.[1];
+  if (basic === undefined) return authorization;
+  const [, password] = /^[^:]*:(.*)$/s.exec(Buffer.from(basic, 'base64').toString('utf8')) ?? [];
+  if (password !== undefined) return password;
+  throw new ClipflowError('UNAUTHENTICATED', 'the Authorization header is malformed');
+}

@@ -1,0 +1,67 @@
+import { randomUUID } from 'node:crypto';
+import multipart from '@fastify/multipart';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { keys, type FileRecord } from '../../src/jobs/job.js';
+import { ParameterError } from '../openai/errors.js';
+import type { JobsApi } from './jobs-api.js';
+import { ownerOf, pageOf } from './page.js';
+import { fileObject, listObject } from './shapes.js';
+
+/** OpenAI's Files API: platform.openai.com/docs/api-reference/files. */
+export async function addFileRoutes(scope: FastifyInstance, api: JobsApi): Promise<void> {
+  const { store } = api;
+  const { book } = api.control;
+  const { fileBytes } = api.flow.jobs;
+  await scope.register(multipart, { limits: { files: 1, fileSize: Infinity } });
+  // The body of the form is a little more than the file.
+  scope.post('/files', { bodyLimit: fileBytes + 2 ** 20 }, async (request) => {
+    const owner = ownerOf(request);
+    const id = `file-${randomUUID().replaceAll('-', '')}`;
+    const { filename, purpose, bytes } = await receive(request, api, id);
+    const createdAt = Date.now();
+    const expiresAt = createdAt + api.flow.jobs.retentionMs;
+    const file: FileRecord = { id, owner, filename, purpose, bytes, createdAt, expiresAt };
+    await api.run(() => book.putFile(file));
+    return fileObject(file);
+  });
+  scope.get('/files', async (request) => {
+    const { limit, after } = pageOf(request);
+    const files = await api.run(() => book.filesOf(ownerOf(request), limit + 1, after));
+    return listObject(files.map(fileObject), limit);
+  });
+  scope.get<{ Params: { id: string } }>('/files/:id', async (request) =>
+    fileObject(await api.run(() => api.file(request.params.id, ownerOf(request)))),
+  );
+  scope.get<{ Params: { id: string } }>('/files/:id/content', async (request, reply) => {
+    const { id, bytes } = await api.run(() => api.file(request.params.id, ownerOf(request)));
+    const content = await store.read(keys.file(id));
+    return reply.type('application/octet-stream').header('content-length', bytes).send(content);
+  });
+  scope.delete<{ Params: { id: string } }>('/files/:id', async (request) => {
+    const file = await api.run(() => api.file(request.params.id, ownerOf(request)));
+    await store.remove(keys.file(file.id));
+    await api.run(() => book.removeFile(file));
+    return { id: file.id, object: 'file', deleted: true };
+  });
+}
+
+/** Writes the file of the form to the store while it comes in. */
+async function receive(
+  request: FastifyRequest,
+  api: JobsApi,
+  id: string,
+): Promise<{ filename: string; purpose: string; bytes: number }> {
+  if (!request.isMultipart()) throw new ParameterError('file', 'send a form (multipart/form-data) with the file');
+  await api.run(async () => {}); // Before gigabytes come in.
+  let [purpose, filename, bytes] = ['batch', '', -1];
+  for await (const part of request.parts()) {
+    if (part.type === 'file') {
+      bytes = await api.store.write(keys.file(id), part.file, { maxBytes: api.flow.jobs.fileBytes });
+      ({ filename } = part);
+    } else if (part.fieldname === 'purpose') {
+      purpose = String(part.value);
+    }
+  }
+  if (bytes < 0) throw new ParameterError('file', 'is missing in the form');
+  return { filename, purpose, bytes };
+}
