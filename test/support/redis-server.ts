@@ -6,15 +6,19 @@ import { join } from 'node:path';
 import { freePort } from './ports.js';
 import { findServer } from './servers.js';
 
-/** A real redis-server on a free port of its own, in memory alone; `await using` stops it. */
+/** A real redis-server on a free port of its own; `await using` stops it. */
 export class RedisServer implements AsyncDisposable {
   #process: ChildProcess | undefined;
   readonly #folder = mkdtempSync(join(tmpdir(), 'clipflow-redis-'));
 
-  private constructor(readonly port: number) {}
+  private constructor(
+    readonly port: number,
+    private readonly durable: boolean,
+  ) {}
 
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer(await freePort());
+  /** @param durable what it was told is there again after a restart (AOF) */
+  static async start({ durable = false } = {}): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), durable);
     await server.start();
     return server;
   }
@@ -24,7 +28,13 @@ export class RedisServer implements AsyncDisposable {
   }
 
   async start(): Promise<void> {
-    const settings = { bind: '127.0.0.1', port: String(this.port), dir: this.#folder, save: '', appendonly: 'no' };
+    const settings = {
+      bind: '127.0.0.1',
+      port: String(this.port),
+      dir: this.#folder,
+      save: '',
+      appendonly: this.durable ? 'yes' : 'no',
+    };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
     const child = spawn(findServer('redis-server'), args, { stdio: ['ignore', 'pipe', 'ignore'] });
     this.#process = child;
