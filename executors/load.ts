@@ -22,6 +22,7 @@ export async function loadExecutorClass(uses: string, flowFolder: string): Promi
   if (builtIn) return builtIn();
   const isPath = uses.startsWith('.') || isAbsolute(uses);
   const file = isPath ? resolve(flowFolder, uses) : resolvePackage(uses, flowFolder);
+  supportSelfImport();
   if (file.endsWith('.ts')) await supportTypeScript();
   const exported = await importModule(uses, file);
   const classes = [exported.default, ...Object.values(exported)].filter(isExecutorClass);
@@ -55,6 +56,13 @@ function resolvePackage(name: string, flowFolder: string): string {
       { cause },
     );
   }
+}
+
+let selfImport = false;
+
+function supportSelfImport(): void {
+  if (!selfImport) register('./self-import.js', import.meta.url);
+  selfImport = true;
 }
 
 let typescript: Promise<unknown> | undefined;

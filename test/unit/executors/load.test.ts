@@ -6,10 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { Executor } from '../../../executors/executor.js';
 import { loadExecutorClass } from '../../../executors/load.js';
 
-/** What executors import as 'clipflow'; a folder of its own cannot resolve that. */
-const CLIPFLOW = JSON.stringify(new URL('../../../executors/mod.js', import.meta.url).href);
-
-const TYPED = `import { Executor, type Document } from ${CLIPFLOW};
+const TYPED = `import { Executor, type Document } from 'clipflow';
   export default class Typed extends Executor {
     static override requests: Record<string, string> = { '/upper': 'upper' };
     upper(docs: Document[]): void { for (const doc of docs) doc.text = doc.text?.toUpperCase(); }
@@ -17,21 +14,21 @@ const TYPED = `import { Executor, type Document } from ${CLIPFLOW};
 
 const FILES: Record<string, string> = {
   'package.json': '{"type": "module"}',
-  'default.js': `import { Executor } from ${CLIPFLOW};
+  'default.js': `import { Executor } from 'clipflow';
     export class Other extends Executor {}
     export default class Main extends Executor { static requests = { '/x': 'x' }; }`,
-  'single.mjs': `import { Executor } from ${CLIPFLOW}; export const help = 1; export class Only extends Executor {}`,
+  'single.mjs': `import { Executor } from 'clipflow'; export const help = 1; export class Only extends Executor {}`,
   'typed.ts': TYPED,
   'plain/package.json': '{}',
   'plain/typed.ts': TYPED,
   'plain/imports.ts': `import Typed from './typed.js'; export default class More extends Typed {}`,
-  'several.js': `import { Executor } from ${CLIPFLOW};
+  'several.js': `import { Executor } from 'clipflow';
     export class A extends Executor {} export class B extends Executor {}`,
   'none.js': 'export default class NoExecutor {}',
   'broken.js': 'export default class {',
   'throws.js': "throw new Error('at the top')",
   'node_modules/executor-package/package.json': JSON.stringify({ type: 'module', exports: './main.js' }),
-  'node_modules/executor-package/main.js': `import { Executor } from ${CLIPFLOW}; export class Packed extends Executor {}`,
+  'node_modules/executor-package/main.js': `import { Executor } from 'clipflow'; export class Packed extends Executor {}`,
 };
 
 let folder: string;
