@@ -19,9 +19,13 @@ after(() => rmSync(folder, { recursive: true }));
 interface Manifest {
   kind: string;
   metadata: { name: string };
+  data?: Record<string, string>;
   spec: {
     replicas?: number;
-    template: { spec: { containers: { args?: string[]; resources: { limits: Record<string, unknown> } }[] } };
+    template: {
+      metadata: { annotations: Record<string, string> };
+      spec: { containers: { args?: string[]; resources: { limits: Record<string, unknown> } }[] };
+    };
   };
 }
 
@@ -53,6 +57,18 @@ describe('the chart', { skip }, () => {
     assert.equal(find(manifests, 'Deployment', 'r-clip').spec.replicas, 2);
     assert.equal(find(manifests, 'Deployment', 'r-gateway').spec.replicas, 1);
     assert.equal(find(manifests, 'Service', 'r-gateway').kind, 'Service');
+  });
+
+  test('files lie beside the flow, and a change of one starts the pods anew', async () => {
+    const checksums = new Set<unknown>();
+    for (const text of ['one', 'two']) {
+      const manifests = await rendered('--set', `files.store\\.mjs=${text}`);
+      assert.equal(find(manifests, 'ConfigMap', 'r-flow').data?.['store.mjs']?.trim(), text);
+      for (const part of ['r-gateway', 'r-clip']) {
+        checksums.add(find(manifests, 'Deployment', part).spec.template.metadata.annotations['checksum/flow']);
+      }
+    }
+    assert.equal(checksums.size, 2);
   });
 
   test('replicas that share a GPU run in one pod', async () => {
@@ -89,6 +105,7 @@ describe('the chart', { skip }, () => {
       /its pods have no GPU: set executors\.a\.gpu\.count/,
     ],
     ['a value of the wrong type', ['--set', 'gateway.replicas=two'], /gateway.{1,3}replicas/],
+    ['a second flow.yml', ['--set', 'files.flow\\.yml=x'], /files/],
     ['a value that is unknown', ['--set', 'gatway.replicas=2'], /gatway/],
     ['no NATS at all', ['--set', 'nats.enabled=false'], /nats\.url: needed where nats\.enabled is false/],
   ];

@@ -14,14 +14,23 @@ export async function command(program: string, ...args: string[]): Promise<strin
 export const helm = (...args: string[]): Promise<string> => command('helm', ...args);
 export const kubectl = (...args: string[]): Promise<string> => command('kubectl', ...args);
 
+const NEEDS = {
+  helm: { try: ['helm', 'version'], missing: 'helm is not installed' },
+  cluster: { try: ['kubectl', 'get', '--raw', '/readyz'], missing: 'the cluster of KUBECONFIG does not answer' },
+  'fake GPU nodes': { try: ['kubectl', 'get', 'node', 'fake1', 'fake2'], missing: 'the cluster has no fake GPU nodes' },
+};
+
 /** Why a test cannot run here, as `node:test` wants it; false where it can. */
-export function without(program: 'helm' | 'cluster'): string | false {
-  const [name, ...args] = program === 'helm' ? ['helm', 'version'] : ['kubectl', 'get', '--raw', '/readyz'];
-  if (program === 'cluster' && process.env.KUBECONFIG === undefined) return 'KUBECONFIG names no cluster';
+export function without(need: keyof typeof NEEDS): string | false {
+  const {
+    try: [program = '', ...args],
+    missing,
+  } = NEEDS[need];
+  if (program === 'kubectl' && process.env.KUBECONFIG === undefined) return 'KUBECONFIG names no cluster';
   try {
-    execFileSync(name ?? '', args, { stdio: 'ignore', timeout: 10_000 });
+    execFileSync(program, args, { stdio: 'ignore', timeout: 10_000 });
     return false;
   } catch {
-    return program === 'helm' ? 'helm is not installed' : 'the cluster of KUBECONFIG does not answer';
+    return missing;
   }
 }

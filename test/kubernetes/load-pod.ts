@@ -1,8 +1,76 @@
+import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
+import { IMAGE, type Release } from './release.js';
+
+export interface Counts {
+  grpc: number;
+  http: number;
+  failures: string[];
+  done?: boolean;
+}
+
+/** Clients in a pod of their own, as clients are. */
+export class LoadPod {
+  private constructor(private readonly release: Release) {}
+
+  static async start(release: Release): Promise<LoadPod> {
+    const overrides = {
+      spec: {
+        securityContext: { runAsUser: 1000, runAsNonRoot: true },
+        containers: [
+          {
+            name: 'load',
+            image: IMAGE,
+            command: ['node', '--input-type=module', '--eval', SCRIPT],
+            env: [{ name: 'GATEWAY', value: 'x-gateway:51000' }],
+          },
+        ],
+      },
+    };
+    await release.kubectl(
+      'run',
+      'load',
+      `--image=${IMAGE}`,
+      '--restart=Never',
+      `--overrides=${JSON.stringify(overrides)}`,
+    );
+    const load = new LoadPod(release);
+    await load.untilAnswered(50);
+    return load;
+  }
+
+  /** Of both protocols, from now on. */
+  async untilAnswered(more: number): Promise<void> {
+    const before = await this.#counts();
+    for (;;) {
+      const { grpc, http, failures } = await this.#counts();
+      assert.deepEqual(failures, []);
+      if (grpc >= before.grpc + more && http >= before.http + more) return;
+      await delay(200);
+    }
+  }
+
+  /** The counts of all its time. */
+  async stop(): Promise<Counts> {
+    await this.release.kubectl('exec', 'load', '--', 'node', '--eval', "require('fs').writeFileSync('/tmp/stop', '')");
+    for (;;) {
+      const counts = await this.#counts();
+      if (counts.done) return counts;
+      await delay(200);
+    }
+  }
+
+  async #counts(): Promise<Counts> {
+    const lines = await this.release.kubectl('logs', 'load', '--tail=1').catch(() => '');
+    return lines.startsWith('{') ? (JSON.parse(lines) as Counts) : { grpc: 0, http: 0, failures: [] };
+  }
+}
+
 /**
- * Runs in a pod of the cluster (as text, by `node --eval`): documents without pause to the gateway's Service over gRPC
- * and HTTP until /tmp/stop is there, then a line of JSON with the counts.
+ * What runs in the pod: documents without pause to the gateway's Service over gRPC and HTTP until /tmp/stop is there,
+ * and a line of JSON with the counts now and then.
  */
-export const LOAD = `
+const SCRIPT = `
 import { existsSync } from 'node:fs';
 import grpc from '@grpc/grpc-js';
 import { Document } from '/app/dist/src/document/document.js';

@@ -44,6 +44,16 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- if kindIs "string" .Values.flow }}{{ .Values.flow }}{{ else }}{{ toYaml .Values.flow }}{{ end -}}
 {{- end }}
 
+{{/* The folder of the flow: file name to text. */}}
+{{- define "clipflow.flowFiles" -}}
+flow.yml: |
+  {{- include "clipflow.flowText" . | nindent 2 }}
+{{- range $name, $text := .Values.files }}
+{{ $name }}: |
+  {{- $text | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "clipflow.nats" -}}
 {{- if .Values.nats.enabled -}}
 nats://{{ .Release.Name }}-nats:4222
@@ -89,6 +99,15 @@ capabilities: { drop: [ALL] }
 {{- range $name, $value := .Values.env }}
 - { name: {{ $name }}, value: {{ $value | quote }} }
 {{- end }}
+{{- end }}
+
+{{/* Fails where no node of the cluster offers what a pod asks for; nothing to ask where it is only rendered. */}}
+{{- define "clipflow.checkNodes" -}}
+{{- $nodes := (lookup "v1" "Node" "" "").items -}}
+{{- $gpu := .settings.gpu -}}
+{{- $most := 0 -}}
+{{- range $nodes }}{{ $most = max $most (get .status.allocatable $gpu.resource | default 0 | int) }}{{ end -}}
+{{- if and $nodes (lt $most (int $gpu.count)) }}{{ fail (printf "executors.%s.gpu: each pod asks for %d %s, and the most that a node of this cluster has is %d" .part (int $gpu.count) $gpu.resource $most) }}{{ end -}}
 {{- end }}
 
 {{/* What every pod of clipflow's has: dict "root" $ "part" <name> "settings" <values>. */}}
