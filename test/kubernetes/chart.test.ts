@@ -6,17 +6,19 @@ import { after, describe, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { ROOT } from '../support/flow-process.js';
 import { CHART, helm, kubectl, without } from './commands.js';
+import { violations } from './schemas.js';
 
 const VALUES = readdirSync(join(ROOT, CHART, 'ci')).map((file) => `${CHART}/ci/${file}`);
 const skip = without('helm');
 const skipCluster = skip || without('cluster');
-/** Kinds of operators that a plain cluster does not know. */
-const FOREIGN = /^(ScaledObject|PodMonitor)$/;
+/** Kinds of operators, which a plain cluster does not know. */
+const FOREIGN = ['PodMonitor', 'ScaledObject'];
 
 const folder = mkdtempSync(join(tmpdir(), 'clipflow-chart-'));
 after(() => rmSync(folder, { recursive: true }));
 
 interface Manifest {
+  apiVersion: string;
   kind: string;
   metadata: { name: string };
   data?: Record<string, string>;
@@ -40,13 +42,21 @@ function find(manifests: readonly Manifest[], kind: string, name: string): Manif
 
 describe('the chart', { skip }, () => {
   for (const values of VALUES) {
-    test(`${values}: passes lint, and a cluster's validation where there is one`, async (t) => {
+    test(`${values}: passes lint, Kubernetes' schemas, and a cluster's validation where there is one`, async (t) => {
       await helm('lint', CHART, '-f', values);
-      const manifests = await rendered('-f', values);
+      const manifests = await rendered('-f', values, '--api-versions', 'monitoring.coreos.com/v1');
       assert.ok(manifests.length > 4);
+      for (const manifest of manifests) {
+        const found = violations(manifest);
+        if (found) assert.deepEqual(found, [], `${manifest.kind} ${manifest.metadata.name}`);
+        else {
+          assert.ok(FOREIGN.includes(manifest.kind), `${manifest.kind} has no schema`);
+          t.diagnostic(`${manifest.kind} is not validated: its operator's schema is not here`);
+        }
+      }
       if (skipCluster) return t.diagnostic(`not sent to a cluster: ${skipCluster}`);
       const file = join(folder, 'manifests.json');
-      const items = manifests.filter(({ kind }) => !FOREIGN.test(kind));
+      const items = manifests.filter(({ kind }) => !FOREIGN.includes(kind));
       writeFileSync(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
       await kubectl('apply', '--server-side', '--dry-run=server', '--field-manager=clipflow-test', '-f', file);
     });

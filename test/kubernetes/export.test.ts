@@ -7,6 +7,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import { clipflow } from '../support/clipflow.js';
 import { ROOT } from '../support/flow-process.js';
 import { CHART, helm, kubectl, without } from './commands.js';
+import { violations } from './schemas.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'clipflow-export-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -14,6 +15,7 @@ after(() => rmSync(folder, { recursive: true }));
 const FLOW = join(ROOT, 'flows', 'nats.yml');
 
 interface Manifest {
+  apiVersion: string;
   kind: string;
   metadata: { name: string };
   spec?: object;
@@ -52,6 +54,13 @@ describe('clipflow export', () => {
     const plain = new Map(exported.filter(({ kind }) => kind !== 'Kustomization').map(essence));
     assert.deepEqual([...plain.keys()].sort(), [...ofChart.keys()].sort());
     for (const [name, object] of plain) assert.deepEqual(object, ofChart.get(name), name);
+  });
+
+  test("kubernetes: what it makes is valid by Kubernetes' own schemas", async () => {
+    const exported = manifests(await clipflow('export', 'kubernetes', FLOW));
+    const objects = exported.filter(({ kind }) => kind !== 'Kustomization');
+    assert.ok(objects.length > 4);
+    for (const object of objects) assert.deepEqual(violations(object), [], object.metadata.name);
   });
 
   test('kubernetes: a cluster takes it, overlay and all', { skip: without('cluster') }, async () => {
