@@ -1,4 +1,5 @@
 import type { ExecutorLoad } from '../src/autoscale/load.js';
+import type { ClipflowError } from '../src/errors.js';
 import type { Flow } from '../src/flow/flow.js';
 import type { Running } from '../src/supervise/lifecycle.js';
 import type { Logger } from '../src/telemetry/log.js';
@@ -39,7 +40,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
   const store = openStore(flow, log);
   const jobs = await JobsApi.open(flow, log);
   const transport = await openTransport(options.transport, flow.name);
-  const directory = await transport.watch();
+  const directory = await transport.watch(logRefusals(log));
   const metrics = new GatewayMetrics();
   const models = new Models(flow, directory);
   const dispatch = new FlowDispatch(flow, directory, metrics, log, store && new EmbeddingCache(store, models, metrics));
@@ -111,6 +112,16 @@ async function whenReady(directory: Directory, dispatch: FlowDispatch): Promise<
       resolve();
     });
   });
+}
+
+/** Once for each reason: a replica that is refused goes on telling of itself. */
+function logRefusals(log: Logger): (error: ClipflowError) => void {
+  const told = new Set<string>();
+  return ({ message }) => {
+    if (told.has(message)) return;
+    told.add(message);
+    log.error({ event: 'replica_refused', reason: message });
+  };
 }
 
 function logReplicas(directory: Directory, log: Logger): void {

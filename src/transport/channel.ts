@@ -16,6 +16,8 @@ export interface ChannelOptions {
   /** Answers the other side's calls; without one they fail. */
   handler?: Handler;
   onInfo?: (info: JsonObject) => void;
+  /** The other side speaks another version of the envelope; the channel is closed with the error. */
+  onForeign?: (error: ClipflowError) => void;
   /** The other side has been silent for too long. */
   onDead?: () => void;
 }
@@ -93,8 +95,8 @@ export class Channel {
 
   receive(bytes: Uint8Array): void {
     this.#heard = true;
-    const frame = parseFrame(bytes);
-    if (!frame || this.#closed) return;
+    const frame = this.#parse(bytes);
+    if (!frame) return;
     switch (frame.type) {
       case FrameType.request:
       case FrameType.reply:
@@ -141,6 +143,18 @@ export class Channel {
     this.#incoming.clear();
     this.#outgoing = [];
     this.#checkIdle();
+  }
+
+  #parse(bytes: Uint8Array): Frame | undefined {
+    if (this.#closed) return undefined;
+    try {
+      return parseFrame(bytes);
+    } catch (thrown) {
+      const error = toClipflowError(thrown);
+      this.close(error);
+      this.options.onForeign?.(error);
+      return undefined;
+    }
   }
 
   #beat(): void {

@@ -39,10 +39,10 @@ export class EmbeddedTransport implements Transport {
     return this.#server?.listening ?? [...this.#registrations].every((registration) => registration.connected);
   }
 
-  async watch(): Promise<Directory> {
+  async watch(onRefused?: (error: ClipflowError) => void): Promise<Directory> {
     if (this.#server) throw new ClipflowError('INTERNAL', 'this transport is already watching');
     const roster = new Roster();
-    const server = createServer((socket) => this.#accept(socket, roster));
+    const server = createServer((socket) => this.#accept(socket, roster, onRefused));
     this.#server = server;
     await listen(server, this.path);
     return roster;
@@ -69,7 +69,7 @@ export class EmbeddedTransport implements Transport {
     await closed;
   }
 
-  #accept(socket: Socket, roster: Roster): void {
+  #accept(socket: Socket, roster: Roster, onRefused?: (error: ClipflowError) => void): void {
     this.#sockets.add(socket);
     let replica: RemoteReplica | undefined;
     let saidGoodbye = false;
@@ -81,6 +81,10 @@ export class EmbeddedTransport implements Transport {
         if (!info) return;
         if (replica) roster.update(replica, info);
         else roster.add((replica = new RemoteReplica(info, channel)));
+      },
+      onForeign: (error) => {
+        onRefused?.(error);
+        socket.destroy();
       },
       onDead: () => socket.destroy(),
     });
@@ -153,9 +157,11 @@ class EmbeddedRegistration implements Registration {
       const closed = new Promise((resolve) => socket.once('close', resolve));
       socket.on('error', () => socket.destroy());
       socket.once('connect', () => {
-        pause = RECONNECT_MIN_MS;
         const channel: Channel = new Channel({
-          link: new SocketLink(socket, (frame) => channel.receive(frame)),
+          link: new SocketLink(socket, (frame) => {
+            pause = RECONNECT_MIN_MS; // Not before: a gateway may hang up at once.
+            channel.receive(frame);
+          }),
           handler: this.handler,
           onDead: () => socket.destroy(),
         });

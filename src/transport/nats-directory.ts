@@ -2,6 +2,7 @@ import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
 import { ClipflowError } from '../errors.js';
 import { Channel } from './channel.js';
+import { ENVELOPE_VERSION, foreignEnvelope } from './frame.js';
 import { METADATA_KEY } from './nats-service.js';
 import { maxFrame, type Subjects } from './nats-subjects.js';
 import { RemoteReplica, ReplicaInfoSchema, Roster } from './roster.js';
@@ -16,6 +17,8 @@ export const Announcement = z.object({
   /** Where its frames go; a new one each time that the replica connects. */
   subject: z.string(),
   gone: z.boolean().optional(),
+  /** Versions of the envelope that it speaks. */
+  envelopes: z.array(z.int()).default([ENVELOPE_VERSION]),
 });
 export type Announcement = z.infer<typeof Announcement>;
 
@@ -39,6 +42,7 @@ export class NatsDirectory implements Directory {
     private readonly connection: NatsConnection,
     private readonly subjects: Subjects,
     gatewayId: string,
+    private readonly onRefused?: (error: ClipflowError) => void,
   ) {
     this.#inbox = subjects.gateway(gatewayId);
     connection.subscribe(subjects.announcements, {
@@ -83,9 +87,11 @@ export class NatsDirectory implements Directory {
   #onAnnouncement(data: Uint8Array | string): void {
     const parsed = Announcement.safeParse(parseJson(data));
     if (!parsed.success || parsed.data.namespace !== this.subjects.namespace) return;
-    const { info, subject, gone } = parsed.data;
+    const { info, subject, gone, envelopes } = parsed.data;
     const known = this.#known.get(info.id);
-    if (gone) {
+    if (!envelopes.includes(ENVELOPE_VERSION)) {
+      this.onRefused?.(foreignEnvelope(`replica ${info.id} on ${info.host}`, envelopes));
+    } else if (gone) {
       if (known) this.#forget(known, 'left', lost(info));
     } else if (known?.subject === subject) {
       this.#roster.update(known.replica, info);
@@ -106,6 +112,10 @@ export class NatsDirectory implements Directory {
           return maxFrame(connection);
         },
         send: (chunks) => connection.publish(subject, Buffer.concat(chunks), { reply }),
+      },
+      onForeign: (error) => {
+        this.#forget(known, 'lost', error);
+        this.onRefused?.(error);
       },
       onDead: () => this.#forget(known, 'lost', lost(info)),
     });

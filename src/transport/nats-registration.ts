@@ -1,10 +1,11 @@
 import { nuid, type Msg, type NatsConnection, type Subscription } from '@nats-io/transport-node';
 import { ClipflowError } from '../errors.js';
 import { Channel } from './channel.js';
+import { ENVELOPE_VERSION } from './frame.js';
 import type { Announcement } from './nats-directory.js';
 import { NatsService } from './nats-service.js';
 import { maxFrame, type Subjects } from './nats-subjects.js';
-import type { Handler, Registration, ReplicaInfo, StaticInfo } from './transport.js';
+import type { Handler, Registration, StaticInfo } from './transport.js';
 
 /** Announcements repeat at this pace: they carry the load, and mend one that was lost. */
 const ANNOUNCE_MS = 1000;
@@ -27,10 +28,7 @@ export class NatsRegistration implements Registration {
   ) {
     this.#info = info;
     this.#listen();
-    this.#service = new NatsService(connection, subjects.namespace, () => ({
-      info: this.#current(),
-      subject: this.#subject,
-    }));
+    this.#service = new NatsService(connection, () => this.#announcement());
     this.#timer = setInterval(() => this.#announce(), ANNOUNCE_MS).unref();
   }
 
@@ -54,8 +52,13 @@ export class NatsRegistration implements Registration {
     this.#hangUp();
   }
 
-  #current(): ReplicaInfo {
-    return { ...this.#info, outstanding: this.outstanding() };
+  #announcement(): Announcement {
+    return {
+      namespace: this.subjects.namespace,
+      info: { ...this.#info, outstanding: this.outstanding() },
+      subject: this.#subject,
+      envelopes: [ENVELOPE_VERSION],
+    };
   }
 
   /** Under a new subject each time, so that frames of before a break find nobody and are reported as undeliverable. */
@@ -120,12 +123,6 @@ export class NatsRegistration implements Registration {
 
   #publish(extra: Pick<Announcement, 'gone'>): void {
     if (this.connection.isClosed()) return;
-    const announcement: Announcement = {
-      namespace: this.subjects.namespace,
-      info: this.#current(),
-      subject: this.#subject,
-      ...extra,
-    };
-    this.connection.publish(this.subjects.announcements, JSON.stringify(announcement));
+    this.connection.publish(this.subjects.announcements, JSON.stringify({ ...this.#announcement(), ...extra }));
   }
 }

@@ -19,8 +19,7 @@ export class NatsService {
 
   constructor(
     private readonly connection: NatsConnection,
-    private readonly namespace: string,
-    private readonly current: () => { info: ReplicaInfo; subject: string },
+    private readonly current: () => { namespace: string; info: ReplicaInfo; subject: string },
   ) {
     const { info } = current();
     const name = this.#name();
@@ -40,16 +39,18 @@ export class NatsService {
   }
 
   #name(): string {
-    return `${this.namespace}-${this.current().info.executor}`;
+    const { namespace, info } = this.current();
+    return `${namespace}-${info.executor}`;
   }
 
   #answer(verb: 'PING' | 'INFO' | 'STATS', request: Msg): void {
-    const { info, subject } = this.current();
+    const current = this.current();
+    const { info, subject } = current;
     const identity = {
       name: this.#name(),
       id: info.id,
       version: VERSION,
-      metadata: { [METADATA_KEY]: JSON.stringify({ namespace: this.namespace, info, subject }) },
+      metadata: { [METADATA_KEY]: JSON.stringify(current) },
     };
     const endpoint = { name: 'call', subject, queue_group: '' };
     const type = `io.nats.micro.v1.${verb.toLowerCase()}_response`;

@@ -54,8 +54,8 @@ export class NatsTransport implements Transport {
     return this.#connected;
   }
 
-  async watch(): Promise<Directory> {
-    const directory = new NatsDirectory(this.connection, this.subjects, nuid.next());
+  async watch(onRefused?: (error: ClipflowError) => void): Promise<Directory> {
+    const directory = new NatsDirectory(this.connection, this.subjects, nuid.next(), onRefused);
     this.#listeners.add((connected) => directory.connectionChanged(connected));
     await this.connection.flush();
     return directory;

@@ -1,3 +1,4 @@
+import type { ClipflowError } from '../errors.js';
 import type { JsonObject } from '../json.js';
 import type { ModelInfo } from '../model-info.js';
 
@@ -9,8 +10,12 @@ export interface Transport {
   readonly kind: 'embedded' | 'nats';
   /** False while the way to the other side is broken and being mended. */
   readonly connected: boolean;
-  /** The gateway's side: follows the replicas that come and go. */
-  watch(): Promise<Directory>;
+  /**
+   * The gateway's side: follows the replicas that come and go.
+   * @param onRefused hears of a replica that speaks no version of the envelope that this side speaks, each time that it
+   * tells of itself
+   */
+  watch(onRefused?: (error: ClipflowError) => void): Promise<Directory>;
   /**
    * The gateways of a flow tell each other something small, which may be lost: `onHeard` gets what others told, and what
    * is returned tells. Where there is one gateway, nobody hears it.

@@ -46,6 +46,18 @@ describe('calls', () => {
     );
   });
 
+  test('fail with the names of both versions when the other side speaks another; the channel is closed', async () => {
+    const pair = new ChannelPair();
+    const answer = assert.rejects(pair.a.call(messageOf(1)), {
+      code: 'TRANSPORT_FAILED',
+      message: /version 2 of the transport's envelope, this side speaks 1:/,
+    });
+    pair.a.receive(Buffer.from([2, FrameType.pong, 0, 0, 0, 0, 0, 0]));
+    await answer;
+    await assert.rejects(pair.a.call(messageOf(1)), { code: 'TRANSPORT_FAILED' });
+    pair.b.close(GONE);
+  });
+
   test('fail with the code that the handler threw; what is no ClipflowError is INTERNAL', async () => {
     for (const [thrown, code] of [
       [new ClipflowError('UNKNOWN_MODEL', 'no such'), 'UNKNOWN_MODEL'],

@@ -100,17 +100,23 @@ describe('a frame', () => {
           const frame = parseFrame(bytes);
           assert.deepEqual(
             { ...frame, payload: [...(frame?.payload ?? [])] },
-            { version: 1, type, id, last, payload: [...payload] },
+            { type, id, last, payload: [...payload] },
           );
         },
       ),
     );
   });
 
-  test('of another version, or shorter than its head, is none', () => {
+  test('shorter than its head is none', () => {
     assert.equal(parseFrame(new Uint8Array(FRAME_HEAD - 1).fill(1)), undefined);
-    assert.equal(parseFrame(new Uint8Array(FRAME_HEAD).fill(2)), undefined);
     assert.equal(parseFrame(new Uint8Array()), undefined);
+  });
+
+  test('of another version is refused with the names of both', () => {
+    assert.throws(() => parseFrame(new Uint8Array(FRAME_HEAD).fill(2)), {
+      code: 'TRANSPORT_FAILED',
+      message: /speaks version 2 of the transport's envelope, this side speaks 1:/,
+    });
   });
 });
 
