@@ -13,6 +13,9 @@ const Told = z.object({
       queued: z.number().nonnegative(),
       running: z.number().nonnegative(),
       queueAge: z.number().nonnegative(),
+      // A gateway of an older version does not tell these.
+      busy: z.number().nonnegative().default(0),
+      done: z.number().nonnegative().default(0),
     }),
   ),
 });
@@ -48,6 +51,8 @@ export class LoadBoard {
             queued: sum.queued + other.queued,
             running: sum.running + other.running,
             queueAge: Math.max(sum.queueAge, other.queueAge),
+            busy: sum.busy + other.busy,
+            done: sum.done + other.done,
           }),
           load,
         ),

@@ -104,6 +104,7 @@ export class GatewayMetrics {
     gauge('queued_documents', 'Documents that wait for a replica.', ({ queued }) => queued);
     gauge('running_documents', 'Documents that replicas hold for this gateway.', ({ running }) => running);
     gauge('ongoing_documents', 'Both together: what to scale by.', ({ queued, running }) => queued + running);
+    gauge('busy_replicas', 'Replicas that hold documents for this gateway.', ({ busy }) => busy);
     gauge('queue_age_seconds', 'How long the oldest of those that wait has waited.', ({ queueAge }) => queueAge);
   }
 

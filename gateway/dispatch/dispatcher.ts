@@ -68,6 +68,8 @@ export class Dispatcher {
   #slots = new Slots(() => this.#proceed());
   #holdTimer: NodeJS.Timeout | undefined;
   #willProceed = false;
+  /** Documents that replicas answered. */
+  #done = 0;
 
   /** @param soon when documents that came go to replicas. Default: after this turn of the event loop */
   constructor(
@@ -79,14 +81,14 @@ export class Dispatcher {
     if (options.hedge !== undefined) this.#hedge = new Hedge(options.hedge);
   }
 
-  /** Documents that wait, those that replicas hold, and since when the oldest waits (by `performance.now()`). */
-  load(): { queued: number; running: number; oldest: number } {
+  /** As `ExecutorLoad` has it; `oldest` is since when the first document waits (by `performance.now()`). */
+  load(): { queued: number; running: number; oldest: number; busy: number; done: number } {
     let [queued, oldest] = [0, Infinity];
     for (const item of this.#lanes.items()) {
       queued += 1;
       oldest = Math.min(oldest, item.since);
     }
-    return { queued, running: this.#slots.documents, oldest };
+    return { queued, running: this.#slots.documents, oldest, busy: this.#slots.busy, done: this.#done };
   }
 
   /** Documents that each replica holds, by its id. */
@@ -180,6 +182,7 @@ export class Dispatcher {
       const answer = await slot.replica.call(call, { signal: batch.signal });
       const { outcomes, held } = decodeOutcomes(answer, items.length);
       const ms = performance.now() - started;
+      this.#done += items.length;
       slot.circuit.answered();
       slot.release(batch);
       slot.told(held);

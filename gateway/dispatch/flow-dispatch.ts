@@ -102,11 +102,15 @@ export class FlowDispatch {
     return this.flow.executors.map(({ name }) => {
       const loads = (this.#dispatchers.get(name) ?? []).map((dispatcher) => dispatcher.load());
       const oldest = Math.min(...loads.map((load) => load.oldest));
+      const sum = (of: 'queued' | 'running' | 'busy' | 'done'): number =>
+        loads.reduce((all, load) => all + load[of], 0);
       return {
         executor: name,
-        queued: loads.reduce((sum, { queued }) => sum + queued, 0),
-        running: loads.reduce((sum, { running }) => sum + running, 0),
+        queued: sum('queued'),
+        running: sum('running'),
         queueAge: Number.isFinite(oldest) ? (now - oldest) / 1000 : 0,
+        busy: sum('busy'),
+        done: sum('done'),
       };
     });
   }

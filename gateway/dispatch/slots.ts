@@ -22,6 +22,11 @@ export class Slots {
     return [...this.#slots.values()].reduce((sum, { documents }) => sum + documents, 0);
   }
 
+  /** Replicas that hold documents for this gateway. */
+  get busy(): number {
+    return [...this.#slots.values()].filter(({ documents }) => documents > 0).length;
+  }
+
   /** Whether another replica than that of `slot` does well. */
   othersHealthy(slot: Slot): boolean {
     return [...this.#slots.values()].some((other) => other !== slot && other.ready && other.circuit.healthy);

@@ -7,4 +7,8 @@ export interface ExecutorLoad {
   running: number;
   /** Seconds that the document at the head of the queue has waited; 0 when none does. */
   queueAge: number;
+  /** Replicas that hold documents for this gateway. */
+  busy: number;
+  /** Documents that replicas have answered since the gateway started. */
+  done: number;
 }

@@ -31,8 +31,9 @@ export class LocalAutoscaler {
     }
   }
 
-  async #decide(scaled: Scaled, { executor, queued, running }: ExecutorLoad): Promise<void> {
-    const replicas = scaled.policy.decide(queued + running, scaled.replicas, performance.now());
+  async #decide(scaled: Scaled, load: ExecutorLoad): Promise<void> {
+    const { executor, queued, running } = load;
+    const replicas = scaled.policy.decide(load, scaled.replicas, performance.now());
     if (replicas === scaled.replicas) return;
     this.log.info({ event: 'autoscaling', executor, from: scaled.replicas, to: replicas, queued, running });
     scaled.replicas = replicas;

@@ -1,13 +1,22 @@
 /**
- * `npm run bench -- [--suite stack|text-length|overhead|faults|soak] [--quick] [--only text|long-text|image|tiny|vit]...
- * [--protocol http|grpc] [--replicas N]... [--minutes N] [--json FILE]`: see docs/benchmarks.md.
+ * `npm run bench -- [--suite stack|text-length|overhead|faults|soak|autoscale] [--quick] [--only text|long-text|image|tiny|vit]...
+ * [--protocol http|grpc] [--replicas N]... [--minutes N] [--json FILE] [--svg FILE]`: see docs/benchmarks.md.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { PROTOCOLS } from './contender.js';
 import { describeMachine } from './machine.js';
 import { describe } from './report.js';
-import { FaultsSuite, OverheadSuite, SoakSuite, StackSuite, SUITES, TextLengthSuite, type Suite } from './suite.js';
+import {
+  AutoscaleSuite,
+  FaultsSuite,
+  OverheadSuite,
+  SoakSuite,
+  StackSuite,
+  SUITES,
+  TextLengthSuite,
+  type Suite,
+} from './suite.js';
 import { MODALITIES } from './workload.js';
 
 const MODELS = { tiny: 'tiny-clip', vit: 'vit-b-32-synthetic' };
@@ -21,6 +30,7 @@ const { values } = parseArgs({
     replicas: { type: 'string', multiple: true, default: ['1'] },
     minutes: { type: 'string' },
     json: { type: 'string' },
+    svg: { type: 'string' },
   },
 });
 const filters = [...Object.keys(MODELS), ...MODALITIES];
@@ -31,8 +41,10 @@ const suites: Record<(typeof SUITES)[number], () => Suite> = {
   overhead: () => new OverheadSuite(),
   faults: () => new FaultsSuite(),
   soak: () => new SoakSuite(),
+  autoscale: () => new AutoscaleSuite(),
 };
 const suite = suites[oneOf('suite', values.suite, SUITES)]();
+if (values.svg !== undefined && !suite.plot) throw new Error(`--svg: the suite ${values.suite} draws nothing`);
 const choice = {
   models: chosen(Object.keys(MODELS) as (keyof typeof MODELS)[]).map((name) => MODELS[name]),
   modalities: chosen(MODALITIES),
@@ -69,5 +81,6 @@ try {
   if (values.json !== undefined) {
     writeFileSync(values.json, `${JSON.stringify({ machine, ...suite.results }, null, 2)}\n`);
   }
+  if (values.svg !== undefined) writeFileSync(values.svg, suite.plot?.() ?? '');
   console.log(`\n${suite.tables()}`);
 }

@@ -1,5 +1,6 @@
 import type { Machine } from './machine.js';
 import type { Latency, Throughput } from './measure.js';
+import type { AutoscaleFigures } from './autoscale/autoscale.js';
 import type { Faults } from './endurance/faults.js';
 import type { Extremes, Soak } from './endurance/soak.js';
 import type { Overhead } from './overhead/overhead.js';
@@ -97,6 +98,15 @@ export function soakTable(rows: readonly Soak[]): string {
     ...[`${(growth * 100).toFixed(1)} %`, String(documents), String(failed)],
   ]);
   return table([head, ...lines], 2);
+}
+
+export function autoscaleTable(rows: readonly ({ settings: string } & AutoscaleFigures)[]): string {
+  const head = ['autoscale', 'scalings', 'up, down', 'down, up', 'overloaded min', 'late', 'over ideal'];
+  const lines = rows.map((row) => [
+    ...[row.settings, String(row.scalings), String(row.upThenDown), String(row.downThenUp)],
+    ...[row.overloadedMinutes.toFixed(1), `${(row.late * 100).toFixed(1)} %`, row.overIdeal.toFixed(2)],
+  ]);
+  return table([head, ...lines], 1);
 }
 
 export function overheadTable(rows: readonly Overhead[]): string {

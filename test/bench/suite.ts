@@ -1,9 +1,12 @@
 import type { Protocol } from './contender.js';
 import { BATCH, Comparison, type Effort, type Latency, type Throughput } from './measure.js';
+import { autoscaleDays, type AutoscaleFigures } from './autoscale/autoscale.js';
+import { plotDays } from './autoscale/plot.js';
 import { measureFaults, type Faults } from './endurance/faults.js';
 import { soak, type Soak } from './endurance/soak.js';
 import { measureOverhead, type Overhead } from './overhead/overhead.js';
 import {
+  autoscaleTable,
   faultsTable,
   latencyTable,
   overheadTable,
@@ -15,7 +18,7 @@ import {
 import { TextLengthComparison, type TextLength, type TextLengthEffort } from './text-length.js';
 import type { Modality } from './workload.js';
 
-export const SUITES = ['stack', 'text-length', 'overhead', 'faults', 'soak'] as const;
+export const SUITES = ['stack', 'text-length', 'overhead', 'faults', 'soak', 'autoscale'] as const;
 
 /** What is measured: of which models, and how long. */
 export interface Choice {
@@ -36,6 +39,8 @@ export interface Suite {
   readonly results: object;
   run(choice: Choice): Promise<void>;
   tables(): string;
+  /** What `--svg` writes. */
+  plot?(): string;
 }
 
 /** The whole stack beside a bare loop. */
@@ -134,5 +139,23 @@ export class SoakSuite implements Suite {
 
   tables(): string {
     return soakTable(this.results.soak);
+  }
+}
+
+/** The autoscaler through a simulated day; needs no quiet machine. */
+export class AutoscaleSuite implements Suite {
+  #days = autoscaleDays();
+  readonly results: { autoscale: ({ settings: string } & AutoscaleFigures)[] } = {
+    autoscale: this.#days.map(({ autoscale, figures }) => ({ settings: autoscale, ...figures })),
+  };
+
+  async run(): Promise<void> {}
+
+  tables(): string {
+    return autoscaleTable(this.results.autoscale);
+  }
+
+  plot(): string {
+    return plotDays(this.#days);
   }
 }

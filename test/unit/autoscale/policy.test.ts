@@ -9,7 +9,10 @@ const CONFIG: AutoscaleConfig = { min: 1, max: 5, targetOngoing: 10, upDelayMs: 
 function run(config: AutoscaleConfig, loads: readonly number[], start = config.min): number[] {
   const policy = new AutoscalePolicy(config);
   let replicas = start;
-  return loads.map((ongoing, second) => (replicas = policy.decide(ongoing, replicas, second * 1000)));
+  return loads.map((queued, second) => {
+    const load = { queued, running: 0, busy: 0, done: 0 };
+    return (replicas = policy.decide(load, replicas, second * 1000));
+  });
 }
 
 describe('the number of replicas', () => {
@@ -34,6 +37,25 @@ describe('the number of replicas', () => {
     const config = { ...CONFIG, min: 0, downDelayMs: 2000 };
     assert.deepEqual(run(config, [0, 0, 1, 0, 0, 0, 0]), [0, 0, 1, 1, 1, 0, 0]);
     assert.deepEqual(run(config, [0, 35]), [0, 4]);
+  });
+
+  test('does not fall below what carries the documents that are done', () => {
+    const policy = new AutoscalePolicy(CONFIG);
+    let replicas = 5;
+    // A fifth of 5 replicas' time is spare, and next to nothing waits: four would be busy all the time.
+    for (let second = 0; second < 3600; second++) {
+      replicas = policy.decide({ queued: 0, running: 4, busy: 4, done: second * 100 }, replicas, second * 1000);
+    }
+    assert.equal(replicas, 5);
+    // With a quarter of the documents, two are busy at most four fifths of the time.
+    for (let second = 3600; second < 7200; second++) {
+      replicas = policy.decide(
+        { queued: 0, running: 1, busy: 1, done: 270_000 + second * 25 },
+        replicas,
+        second * 1000,
+      );
+    }
+    assert.equal(replicas, 2);
   });
 
   test('keeps its bounds, and changes no sooner than its delays allow, whatever the load', () => {

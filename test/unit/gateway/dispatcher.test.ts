@@ -6,6 +6,23 @@ import type { Priority } from '../../../gateway/dispatch/item.js';
 import { dispatcherWith, ENCODE, joined, kill, shown, work } from './dispatch-support.js';
 import { settled } from './fake-replica.js';
 
+test('tells what waits, what replicas hold, how many hold it, and what they answered', async () => {
+  const { dispatcher } = dispatcherWith();
+  const [first, second] = [
+    joined(dispatcher, { batchSize: 2, credit: 1 }),
+    joined(dispatcher, { batchSize: 2, credit: 1 }),
+  ];
+  joined(dispatcher, { batchSize: 2, credit: 1 });
+  const answers = [dispatcher.submit(work('a b'), ENCODE), dispatcher.submit(work('c'), ENCODE)];
+  const { oldest, ...load } = dispatcher.load();
+  assert.deepEqual(load, { queued: 0, running: 3, busy: 2, done: 0 });
+  assert.equal(oldest, Infinity);
+  first.at(0).answer();
+  second.at(0).answer();
+  await Promise.all(answers);
+  assert.deepEqual(dispatcher.load(), { queued: 0, running: 0, busy: 0, done: 3, oldest: Infinity });
+});
+
 describe('batches', () => {
   test('a free replica gets what is there at once; while all are busy, documents gather up to its batch size', async () => {
     const { dispatcher } = dispatcherWith();
