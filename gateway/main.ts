@@ -1,5 +1,6 @@
 import type { ExecutorLoad } from '../src/autoscale/load.js';
-import type { ClipflowError } from '../src/errors.js';
+import { LoadWebhook } from '../src/autoscale/webhook.js';
+import { ClipflowError } from '../src/errors.js';
 import type { Flow } from '../src/flow/flow.js';
 import type { Running } from '../src/supervise/lifecycle.js';
 import type { Logger } from '../src/telemetry/log.js';
@@ -74,6 +75,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
   // The directory does not tell of a circuit that opens or closes.
   const telling = setInterval(tellServing, TELL_SERVING_MS).unref();
   const externalMetrics = options.externalMetrics && (await serveExternalMetrics(loads, options.externalMetrics));
+  const webhook = openWebhook(context, log);
   const stopReports = options.onLoad ? reportLoads(dispatch, options.onLoad) : () => {};
   const stopMetrics =
     options.monitoringPort === undefined
@@ -88,6 +90,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
       tellServing();
       await Promise.all(ports.map((port) => port.close()));
       externalMetrics?.close();
+      webhook?.close();
       loads.close();
       stopReports();
       stopMetrics();
@@ -97,6 +100,25 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
       await transport.close();
     },
   };
+}
+
+/** @throws INVALID_CONFIG when the variable of its secret is not set */
+function openWebhook({ flow, loads, statuses, metrics }: ProtocolContext, log: Logger): LoadWebhook | undefined {
+  if (!flow.webhook) return undefined;
+  const { secretEnv, ...settings } = flow.webhook;
+  const secret = secretEnv === undefined ? undefined : process.env[secretEnv];
+  if (secretEnv !== undefined && !secret) {
+    const message = `autoscale_webhook.secret_env: the environment variable ${secretEnv} is not set, or empty`;
+    throw new ClipflowError('INVALID_CONFIG', message);
+  }
+  const options = {
+    ...settings,
+    secret,
+    loads: () => loads.totals(),
+    replicas: (executor: string) => statuses.of(executor).filter(({ state }) => state === 'ready').length,
+    onPosted: (ok: boolean) => metrics.webhookPosted(ok),
+  };
+  return new LoadWebhook(flow, options, log);
 }
 
 function isLoopback(host: string): boolean {

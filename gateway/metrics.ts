@@ -41,6 +41,7 @@ export class GatewayMetrics {
   readonly #misses = this.#counter('cache_misses_total', 'Documents that were looked for in the cache in vain.', [
     'executor',
   ]);
+  readonly #webhooks = this.#counter('autoscale_webhook_posts_total', 'Posts of the load to the webhook.', ['outcome']);
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
@@ -59,6 +60,10 @@ export class GatewayMetrics {
   cacheAsked(executor: string, hits: number, misses: number): void {
     if (hits > 0) this.#hits.inc({ executor }, hits);
     if (misses > 0) this.#misses.inc({ executor }, misses);
+  }
+
+  webhookPosted(ok: boolean): void {
+    this.#webhooks.inc({ outcome: ok ? 'ok' : 'failed' });
   }
 
   observerOf(executor: string, log: Logger): DispatchObserver {

@@ -44,7 +44,8 @@ export function explain(issues: readonly Issue[], root: unknown, prefix: FlowPat
         return expected(TYPES[issue.expected] ?? issue.expected);
       case 'too_small':
         if (issue.origin === 'string') return problem('expected text, found nothing');
-        return expected(issue.origin === 'array' ? 'a list of at least one' : `a number of at least ${issue.minimum}`);
+        if (issue.origin === 'array') return expected('a list of at least one');
+        return expected(`a number ${issue.inclusive ? 'of at least' : 'greater than'} ${issue.minimum}`);
       case 'too_big':
         return expected(`a number of at most ${issue.maximum}`);
       case 'invalid_format':

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { AutoscaleConfig } from '../autoscale/policy.js';
-import type { CacheConfig, ExecutorConfig, Flow, GatewayConfig, JobsConfig, Limits } from './flow.js';
+import type { CacheConfig, ExecutorConfig, Flow, GatewayConfig, JobsConfig, Limits, WebhookConfig } from './flow.js';
 import { buildGraph, resolveNeeds } from './graph.js';
 import { DEFAULTS } from './schema.js';
 import type { ExecutorFile, FlowFile, GatewayFile } from './schema.js';
@@ -39,6 +39,7 @@ export function fillFlow(file: FlowFile, place: { name: string; file: string | u
     redis: settings.redis,
     cache: settings.cache && fillCache(settings.cache),
     jobs: fillJobs(settings.jobs ?? {}, settings.name ?? place.name),
+    webhook: settings.autoscale_webhook && fillWebhook(settings.autoscale_webhook),
     uri: { allow: settings.uri?.allow ?? DEFAULTS.uriAllow },
     limits: fillLimits(settings.limits ?? {}),
     gateway: fillGateway(settings),
@@ -70,6 +71,11 @@ function fillJobs(jobs: NonNullable<GatewayFile['jobs']>, flow: string): JobsCon
     maxUnfinished: jobs.max_unfinished ?? DEFAULTS.jobs.maxUnfinished,
     rate: jobs.rate,
   };
+}
+
+function fillWebhook(webhook: NonNullable<GatewayFile['autoscale_webhook']>): WebhookConfig {
+  const { url, every = DEFAULTS.webhook.every, secret_env: secretEnv } = webhook;
+  return { url, everyMs: every * 1000, secretEnv };
 }
 
 function fillLimits(limits: NonNullable<GatewayFile['limits']>): Limits {

@@ -24,6 +24,8 @@ export interface Flow {
   readonly cache: CacheConfig | undefined;
   /** Of no effect without `redis`. */
   readonly jobs: JobsConfig;
+  /** Absent: nobody is told of the load. */
+  readonly webhook: WebhookConfig | undefined;
   /** Which uris may be fetched. */
   readonly uri: UriPolicy;
   readonly limits: Limits;
@@ -82,6 +84,14 @@ export interface JobsConfig {
   readonly maxUnfinished: number;
   /** Documents per second of one caller; absent: no limit. */
   readonly rate: number | undefined;
+}
+
+/** Where the load is told, and how often. */
+export interface WebhookConfig {
+  readonly url: string;
+  readonly everyMs: number;
+  /** Environment variable that holds the key of the signature; absent: it is not signed. */
+  readonly secretEnv: string | undefined;
 }
 
 export interface GatewayConfig {

@@ -21,6 +21,7 @@ export const DEFAULTS = {
   timeoutReady: 600_000,
   // The delays are Ray Serve's; the target is two batches, one that is computed and one that is prepared.
   autoscale: { min: 1, targetOngoing: 64, upDelay: 30, downDelay: 600 },
+  webhook: { every: 60 },
   limits: {
     bodyBytes: 256 * MIB,
     imagePixels: 178_956_970, // Pillow's decompression bomb limit
@@ -178,6 +179,20 @@ const jobsShape = {
   rate: field(z.number().positive(), 'Documents per second that the jobs of one caller may take. Default: no limit.'),
 };
 
+const webhookShape = {
+  url: z
+    .string()
+    .refine((url) => /^https?:\/\/[^/@]+(\/|$)/.test(url) && URL.canParse(url), {
+      error: 'expected http(s)://host/path, without a password',
+    })
+    .describe('Where the load is posted to, as JSON.'),
+  every: field(z.number().positive(), 'Seconds after which it is posted again.', DEFAULTS.webhook.every),
+  secret_env: field(
+    z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'expected the name of an environment variable' }),
+    'Environment variable with the key that X-Clipflow-Signature is made with.',
+  ),
+};
+
 const gatewayShape = {
   name: field(name, 'Name of the flow, which keeps flows on one NATS apart. Default: the name of the file.'),
   port: field(
@@ -231,6 +246,10 @@ const gatewayShape = {
   jobs: field(
     z.strictObject(jobsShape),
     'Bulk jobs, which are served where `redis` is set; `workers: 0` leaves the workers to others.',
+  ),
+  autoscale_webhook: field(
+    z.strictObject(webhookShape),
+    'Tells a URL the load of each executor and the replicas that `autoscale` wants, when their number changes and every minute.',
   ),
   tokens_file: field(
     z.string(),
@@ -369,4 +388,5 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   limits: Object.keys(limitsShape),
   autoscale: Object.keys(autoscaleShape),
   cache: Object.keys(cacheShape),
+  autoscale_webhook: Object.keys(webhookShape),
 };

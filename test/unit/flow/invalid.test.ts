@@ -34,6 +34,13 @@ describe('what is wrong in a flow', () => {
       'f.yml:5:15: executors[1].replicas: expected 1 to 2, the bounds of autoscale, found 5',
     ],
     [
+      'a webhook that cannot be called',
+      'with:\n  autoscale_webhook: {url: "http://me:secret@host", every: 0, secret: x}\n' + one,
+      'f.yml:2:28: with.autoscale_webhook.url: expected http(s)://host/path, without a password',
+      'f.yml:2:60: with.autoscale_webhook.every: expected a number greater than 0, found 0',
+      'f.yml:2:63: with.autoscale_webhook.secret: unknown key',
+    ],
+    [
       'wrong types',
       `with: {port: a, cors: yes, prefetch: -1, host: 3, uri: {allow: [publik]}}\nexecutors:\n  - uses: x\n    replicas: 1.5\n    needs: {a: 1}\n  - uses: 3\n  - hello\n`,
       'f.yml:1:14: with.port: expected a port from 0 to 65535 or a list of ports, found "a"',
