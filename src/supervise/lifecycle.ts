@@ -46,7 +46,12 @@ export async function runAsProcess(start: () => Promise<Running>, graceMs: numbe
       log.error({ event: 'drain_timed_out', grace_ms: limitMs });
       process.exit(1);
     }, limitMs).unref();
-    await running?.drain();
+    try {
+      await running?.drain();
+    } catch (err) {
+      log.error({ event: 'drain_failed', err });
+      process.exit(1);
+    }
     log.info({ event: 'stopped' });
     process.exit(0);
   };

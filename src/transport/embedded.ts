@@ -134,7 +134,8 @@ class EmbeddedRegistration implements Registration {
     const socket = this.#socket;
     if (!socket) return;
     this.#channel?.sendInfo({ gone: true });
-    const closed = once(socket, 'close');
+    // Not once(): it fails on an error, such as the reset by a gateway that leaves at the same moment.
+    const closed = new Promise((resolve) => socket.once('close', resolve));
     socket.end();
     await closed;
   }

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ClipflowError } from '../../src/errors.js';
 import { EmbeddedTransport } from '../../src/transport/embedded.js';
-import type { StaticInfo } from '../../src/transport/transport.js';
-import { replicaWhere } from '../support/until.js';
+import type { Registration, StaticInfo } from '../../src/transport/transport.js';
+import { replicaWhere, within } from '../support/until.js';
 import { transportContract, type TransportHarness } from './transport-contract.js';
 
 async function embedded(): Promise<TransportHarness> {
@@ -32,7 +32,7 @@ const info: StaticInfo = {
   credit: 1,
 };
 
-function register(transport: EmbeddedTransport): Promise<unknown> {
+function register(transport: EmbeddedTransport): Promise<Registration> {
   return transport.register(
     info,
     async (message) => message,
@@ -53,6 +53,21 @@ test('replicas outlive their gateway and come back to the next one', async () =>
   assert.deepEqual(await replica.call({ header: { again: true }, parts: [] }), { header: { again: true }, parts: [] });
   await replicaSide.close();
   await second.close();
+  await stop();
+});
+
+test('a replica drains although its gateway hangs up at the same moment, with what it had to say unread', async () => {
+  const { address, stop } = await embedded();
+  const path = address.slice('embedded:'.length);
+  for (let round = 0; round < 20; round++) {
+    const gateway = new EmbeddedTransport(path);
+    const replicaSide = new EmbeddedTransport(path);
+    const [directory, registration] = await Promise.all([gateway.watch(), register(replicaSide)]);
+    await replicaWhere(directory, ({ info: { id } }) => id === 'r');
+    const drained = registration.drain();
+    await Promise.all([within(drained, 'the replica to drain'), gateway.close()]);
+    await replicaSide.close();
+  }
   await stop();
 });
 
