@@ -33,6 +33,8 @@ export interface FlowOptions {
   text?: string;
   env?: Record<string, string>;
   args?: string[];
+  /** What `clipflow` is. @default the checkout's, run by this Node */
+  command?: [program: string, ...args: string[]];
 }
 
 /** `clipflow serve` as a process, on a free port; `await using` ends it as an operator would. */
@@ -76,8 +78,10 @@ export class FlowProcess implements AsyncDisposable {
   }
 
   /** Resolves at once: for flows that refuse to start. */
-  static launch({ flow = 'flows/default.yml', text, env = {}, args = [] }: FlowOptions): FlowProcess {
-    const child = spawn(process.execPath, [CLI, 'serve', text === undefined ? flow : '-', '--port', '0', ...args], {
+  static launch(options: FlowOptions): FlowProcess {
+    const { flow = 'flows/default.yml', text, env = {}, args = [], command = [process.execPath, CLI] } = options;
+    const [program, ...before] = command;
+    const child = spawn(program, [...before, 'serve', text === undefined ? flow : '-', '--port', '0', ...args], {
       cwd: ROOT,
       env: { ...process.env, ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
