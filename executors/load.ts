@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { createRequire, register } from 'node:module';
 import { isAbsolute, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -20,8 +21,7 @@ class BaseExecutor extends Executor {}
 export async function loadExecutorClass(uses: string, flowFolder: string): Promise<ExecutorClass> {
   const builtIn = BUILT_IN.get(uses);
   if (builtIn) return builtIn();
-  const isPath = uses.startsWith('.') || isAbsolute(uses);
-  const file = isPath ? resolve(flowFolder, uses) : resolvePackage(uses, flowFolder);
+  const file = fileOf(uses, flowFolder);
   supportSelfImport();
   if (file.endsWith('.ts')) await supportTypeScript();
   const exported = await importModule(uses, file);
@@ -34,6 +34,21 @@ export async function loadExecutorClass(uses: string, flowFolder: string): Promi
     );
   }
   return found;
+}
+
+/**
+ * Fails where `loadExecutorClass` would find nothing to load; loads nothing.
+ * @throws INVALID_FLOW
+ */
+export function checkExecutor(uses: string, flowFolder: string): void {
+  if (BUILT_IN.has(uses)) return;
+  const file = fileOf(uses, flowFolder);
+  if (!existsSync(file)) throw new ClipflowError('INVALID_FLOW', `uses: "${uses}": there is no ${file}`);
+}
+
+function fileOf(uses: string, flowFolder: string): string {
+  const isPath = uses.startsWith('.') || isAbsolute(uses);
+  return isPath ? resolve(flowFolder, uses) : resolvePackage(uses, flowFolder);
 }
 
 async function importModule(uses: string, file: string): Promise<Record<string, unknown>> {

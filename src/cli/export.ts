@@ -1,6 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { ClipflowError } from '../errors.js';
+import { dirname, join } from 'node:path';
+import { checkExecutor } from '../../executors/load.js';
+import { servedBy } from '../../executors/published.js';
+import { ClipflowError, toClipflowError } from '../errors.js';
 import { compose } from '../export/compose.js';
 import type { ExportedFile, FlowSource } from '../export/export.js';
 import { flowchart } from '../export/flowchart.js';
@@ -32,6 +34,7 @@ export async function exportFlow(target: string, path: string, flags: ExportFlag
   if (!Object.hasOwn(TARGETS, target)) {
     throw new ClipflowError('INVALID_CONFIG', `"${target}": expected one of ${Object.keys(TARGETS).join(', ')}`);
   }
+  checkExecutors(flow);
   const source = { text: stdin ?? readFileSync(path, 'utf8'), image: flags.image ?? `clipflow:${VERSION}` };
   const files = TARGETS[target as keyof typeof TARGETS](flow, source);
   const { output } = flags;
@@ -42,6 +45,19 @@ export async function exportFlow(target: string, path: string, flags: ExportFlag
   mkdirSync(output, { recursive: true });
   for (const file of files) writeFileSync(join(output, file.path), file.text);
   process.stdout.write(`${files.map((file) => join(output, file.path)).join('\n')}\n`);
+}
+
+/** What is deployed must find its executors as it would here: else every pod says so, and only then. */
+function checkExecutors(flow: Flow): void {
+  const folder = flow.file === undefined ? process.cwd() : dirname(flow.file);
+  for (const executor of flow.executors) {
+    try {
+      checkExecutor(servedBy(executor).uses, folder);
+    } catch (error) {
+      const { code, message } = toClipflowError(error);
+      throw new ClipflowError(code, `executor "${executor.name}": ${message}`, { cause: error });
+    }
+  }
 }
 
 /** Who runs where on a machine with so many GPUs. */

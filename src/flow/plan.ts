@@ -64,9 +64,13 @@ export function planFlow(flow: Flow, machine: Machine): Plan {
   return { gateway, replicas };
 }
 
-/** Devices that the replicas of an executor take in turn; undefined where it asks for no round robin or none can be had. */
+/**
+ * Devices that the replicas of an executor take in turn; undefined where it asks for no round robin or none can be had.
+ * Who says how many may share a GPU, and no more, asks for a round robin over all.
+ */
 function devicesOf(executor: ExecutorConfig, machine: Machine): string[] | undefined {
-  const visible = executor.env.CUDA_VISIBLE_DEVICES ?? machine.cudaVisibleDevices;
+  const { replicasPerGpu, env } = executor;
+  const visible = env.CUDA_VISIBLE_DEVICES ?? machine.cudaVisibleDevices ?? (replicasPerGpu === undefined ? undefined : 'RR');
   if (!isRoundRobin(visible)) return undefined;
   const { device } = executor.with;
   if (machine.gpus.length === 0) {
@@ -76,11 +80,11 @@ function devicesOf(executor: ExecutorConfig, machine: Machine): string[] | undef
   }
   const devices = roundRobinDevices(visible, machine.gpus);
   const needed = Math.ceil((executor.replicas * executor.shards) / devices.length);
-  if (executor.replicasPerGpu === undefined || needed <= executor.replicasPerGpu) return devices;
+  if (replicasPerGpu === undefined || needed <= replicasPerGpu) return devices;
   throw new ClipflowError(
     'INVALID_FLOW',
     `Executor ${executor.name}: CUDA_VISIBLE_DEVICES=${visible} puts ${needed} replicas on one GPU, ` +
-      `but replicas_per_gpu is ${executor.replicasPerGpu}; lower replicas or raise it.`,
+      `but replicas_per_gpu is ${replicasPerGpu}; lower replicas or raise it.`,
   );
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -67,9 +67,21 @@ describe('clipflow export', () => {
     await kubectl('apply', '--server-side', '--dry-run=server', '-k', join(ROOT, 'k8s/overlays/scaled'));
   });
 
-  test('kubernetes: refuses what only the chart can do, and says so', async () => {
+  test('refuses what cannot run, and says why', async () => {
     const file = join(ROOT, 'flows/examples/branches.yml');
     await clipflow('export', 'kubernetes', file);
+    const wrong = join(folder, 'wrong.yml');
+    writeFileSync(wrong, 'executors: [{name: a, uses: ClipEncoder}]');
+    await assert.rejects(clipflow('export', 'kubernetes', wrong), /executor "a": uses: "ClipEncoder" is none of the/);
+    writeFileSync(wrong, 'executors: [{name: a, uses: ./missing.mjs}]');
+    await assert.rejects(clipflow('export', 'compose', wrong), /executor "a": uses: ".\/missing.mjs": there is no/);
+    writeFileSync(wrong, 'executors: [{name: a, uses: CLIPEncoder}, {name: a, uses: CLIPEncoder}]');
+    await assert.rejects(clipflow('export', 'compose', wrong), /"a" is the name of executors\[0\] already/);
+    writeFileSync(wrong, 'executors: [{name: a, uses: CLIPEncoder, replicas: 7, replicas_per_gpu: 3}]');
+    await assert.rejects(
+      clipflow('export', 'kubernetes', wrong, '--plan', '--gpus', '2'),
+      /puts 4 replicas on one GPU, but replicas_per_gpu is 3/,
+    );
     await assert.rejects(clipflow('export', 'kubernetis', file), /expected one of kubernetes, compose, flowchart/);
   });
 

@@ -92,6 +92,21 @@ describe('round robin', () => {
       message: /puts 3 replicas on one GPU/,
     });
   });
+
+  test('replicas_per_gpu alone fills 1 to 8 GPUs in turn, and says when they do not suffice', () => {
+    for (let gpus = 1; gpus <= 8; gpus++) {
+      const executor = (replicas: number): string => `{name: c, uses: x, replicas_per_gpu: 3, replicas: ${replicas}}`;
+      const placed = devices(executor(3 * gpus), machineWith(gpus));
+      for (const gpu of machineWith(gpus).gpus) {
+        assert.equal(placed.filter((device) => device === String(gpu)).length, 3);
+      }
+      assert.throws(() => plan(executor(3 * gpus + 1), machineWith(gpus)), /puts 4 replicas on one GPU/);
+    }
+    assert.deepEqual(devices('{uses: x, replicas_per_gpu: 3}', machineWith(0)), [undefined]);
+    assert.throws(() => plan('{name: c, uses: x, replicas_per_gpu: 3, uses_with: {device: cuda}}', machineWith(0)), {
+      code: 'DEVICE_UNAVAILABLE',
+    });
+  });
 });
 
 describe('planFlow', () => {
