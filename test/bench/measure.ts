@@ -3,6 +3,7 @@ import { availableThreads } from '../../executors/clip/model/threads.js';
 import { PACKAGE_ROOT } from '../../src/version.js';
 import { FlowProcess } from '../support/flow-process.js';
 import { cosine, median } from '../support/vectors.js';
+import { Child } from './child.js';
 import { ContenderProcess, type Leg, type LegResult, type Protocol } from './contender.js';
 import { cpuSeconds } from './cpu.js';
 import type { Modality } from './workload.js';
@@ -47,8 +48,11 @@ export interface Latency {
   /** Median latency of a single document, of each leg. */
   bareMs: number[];
   stackMs: number[];
-  /** Median of the pairs' stack - bare. */
+  /** Of the least that a gRPC server can be: the bare loop in the handler of a method. */
+  minimalMs: number[];
+  /** Medians of the rounds' stack - bare and minimal - bare. */
   differenceMs: number;
+  minimalDifferenceMs: number;
 }
 
 /** Documents that a batch holds at most, in the bare loop and in the replica. */
@@ -70,6 +74,7 @@ export class Comparison implements AsyncDisposable {
     private readonly protocol: Protocol,
     private readonly bare: BareLoops,
     private readonly client: ContenderProcess,
+    private readonly minimal: { server: Child; client: ContenderProcess },
     private readonly flow: FlowProcess,
     private readonly pids: { gateway: number; replicas: number[] },
   ) {}
@@ -83,7 +88,10 @@ export class Comparison implements AsyncDisposable {
     const client = await ContenderProcess.start({ kind: protocol, url: flow.url });
     const gateway = Number((await flow.event(({ event }) => event === 'gateway_listening')).pid);
     const pids = { gateway, replicas: (await flow.replicas('clip')).map(({ pid }) => pid) };
-    return new Comparison(model, protocol, bare, client, flow, pids);
+    const server = await Child.start(new URL('./minimal-server.js', import.meta.url), folder, String(threads));
+    const { port } = server.hello as { port: number };
+    const minimal = { server, client: await ContenderProcess.start({ kind: 'grpc', url: `http://127.0.0.1:${port}` }) };
+    return new Comparison(model, protocol, bare, client, minimal, flow, pids);
   }
 
   get replicas(): number {
@@ -92,6 +100,8 @@ export class Comparison implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.client[Symbol.asyncDispose]();
+    await this.minimal.client[Symbol.asyncDispose]();
+    await this.minimal.server[Symbol.asyncDispose]();
     await this.flow.stop();
     await this.bare[Symbol.asyncDispose]();
   }
@@ -129,18 +139,25 @@ export class Comparison implements AsyncDisposable {
     }
   }
 
-  /** Of a server that has run for a while, but rests: both sides are brought to speed, then asked now and then. */
+  /** Of a server that has run for a while, but rests: all sides are brought to speed, then asked now and then. */
   async latency(modality: Modality, { pairs, singles }: Effort): Promise<Latency> {
     const documents = await this.#documentsOfALeg('text', { legSeconds: WARM_UP_SECONDS, minBatches: 1 });
     await this.client.run({ modality: 'text', documents, batch: 1, inFlight: BATCH });
     const leg: Leg = { modality, documents: singles, batch: 1, inFlight: 1, pauseMs: PAUSE_MS };
     await this.#pairs(1, leg, leg);
-    const legs = await this.#pairs(pairs, leg, leg);
-    const bareMs = legs.map(({ bare }) => median(bare.latenciesMs));
-    const stackMs = legs.map(({ stack }) => median(stack.latenciesMs));
-    const differenceMs = median(stackMs.map((ms, i) => ms - (bareMs[i] ?? NaN)));
+    await this.minimal.client.run(leg);
+    const [bareMs, stackMs, minimalMs]: [number[], number[], number[]] = [[], [], []];
+    for (let i = 0; i < pairs; i++) {
+      for (const { bare, stack } of await this.#pairs(1, leg, leg)) {
+        bareMs.push(median(bare.latenciesMs));
+        stackMs.push(median(stack.latenciesMs));
+      }
+      minimalMs.push(median((await this.minimal.client.run(leg)).latenciesMs));
+    }
+    const overBare = (all: number[]): number => median(all.map((ms, i) => ms - (bareMs[i] ?? NaN)));
     const { model, replicas, protocol } = this;
-    return { model, replicas, protocol, modality, bareMs, stackMs, differenceMs };
+    const differences = { differenceMs: overBare(stackMs), minimalDifferenceMs: overBare(minimalMs) };
+    return { model, replicas, protocol, modality, bareMs, stackMs, minimalMs, ...differences };
   }
 
   /** What the bare loops embed in `legSeconds`, in whole batches; brings both sides to speed meanwhile. */

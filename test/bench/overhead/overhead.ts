@@ -1,9 +1,8 @@
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { FlowProcess } from '../../support/flow-process.js';
 import { NatsServer } from '../../support/nats-server.js';
 import { median, percentile } from '../../support/vectors.js';
+import { Child } from '../child.js';
 import type { Leg, LegResult } from './caller-process.js';
 import type { Peer } from './peer.js';
 
@@ -32,8 +31,8 @@ const BARE_GRPC = 'bare gRPC echo';
 /** An identity executor behind the whole stack beside bare echoes, all in one run, a leg of each in turn. */
 export async function measureOverhead({ rounds, legSeconds, warmUpSeconds }: OverheadEffort): Promise<Overhead[]> {
   await using nats = await NatsServer.start();
-  await using grpcEcho = await Child.start('./echo-process.js', 'grpc');
-  await using _natsEcho = await Child.start('./echo-process.js', 'nats', nats.address);
+  await using grpcEcho = await Child.start(new URL('./echo-process.js', import.meta.url), 'grpc');
+  await using _natsEcho = await Child.start(new URL('./echo-process.js', import.meta.url), 'nats', nats.address);
   await using embedded = await startFlow('embedded');
   await using overNats = await startFlow(nats.address);
   const { port } = grpcEcho.hello as { port: number };
@@ -93,44 +92,5 @@ function startFlow(transport: string): Promise<FlowProcess> {
 }
 
 function startCaller(peer: Peer): Promise<Child> {
-  return Child.start('./caller-process.js', JSON.stringify(peer));
-}
-
-/** A process beside this one that says hello, then answers what it is asked. */
-class Child implements AsyncDisposable {
-  hello: unknown;
-
-  private constructor(private readonly child: ChildProcess) {}
-
-  static async start(file: string, ...args: string[]): Promise<Child> {
-    const child = new Child(fork(new URL(file, import.meta.url), args));
-    child.hello = await child.#message();
-    return child;
-  }
-
-  async ask<T>(question: object): Promise<T> {
-    this.child.send(question);
-    return (await this.#message()) as T;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.child.connected) return;
-    this.child.disconnect();
-    await once(this.child, 'exit');
-  }
-
-  async #message(): Promise<unknown> {
-    const over = new AbortController();
-    const { signal } = over;
-    const ended = once(this.child, 'exit', { signal }).then(([code]) => {
-      throw new Error(`a process of the benchmark ended with ${String(code)}; its output says why`);
-    });
-    ended.catch(() => {}); // Aborted when the message came.
-    try {
-      const [message] = (await Promise.race([once(this.child, 'message', { signal }), ended])) as [unknown];
-      return message;
-    } finally {
-      over.abort();
-    }
-  }
+  return Child.start(new URL('./caller-process.js', import.meta.url), JSON.stringify(peer));
 }

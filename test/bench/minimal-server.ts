@@ -1,0 +1,57 @@
+import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
+import { Document } from '../../src/document/document.js';
+import { NdArray } from '../../src/document/ndarray.js';
+import { decodeDataRequest, encodeDataRequest } from '../../src/document/request.js';
+import { openBare } from './contenders/bare.js';
+import { METHOD } from './overhead/peer.js';
+import type { Content } from './workload.js';
+
+/**
+ * The least that a server can be, in a process of its own: the bare loop's preparation and session in the very handler of
+ * a gRPC method, one document a call. No queue, no batches, no replicas, and it is deaf while it computes.
+ * Arguments: model folder, threads.
+ */
+const [model = '', threads] = process.argv.slice(2);
+const bare = await openBare(model, Number(threads));
+const asIs = (bytes: Buffer): Buffer => bytes;
+
+async function embed(bytes: Buffer): Promise<Buffer> {
+  const request = decodeDataRequest(bytes);
+  const [document] = request.docs.map((doc) => Document.fromBytes(doc));
+  if (!document) throw new Error('a request without a document');
+  const first = await bare.prepare([contentOf(document)])();
+  document.blob = undefined;
+  document.embedding = NdArray.fromFloat32(Float32Array.from(first()));
+  return Buffer.from(encodeDataRequest({ ...request, docs: [document.toBytes()] }));
+}
+
+function contentOf({ text, blob }: Document): Content {
+  return blob ? { image: blob } : { text: text ?? '' };
+}
+
+const server = new Server();
+const method = {
+  path: METHOD,
+  requestStream: false,
+  responseStream: false,
+  requestSerialize: asIs,
+  requestDeserialize: asIs,
+  responseSerialize: asIs,
+  responseDeserialize: asIs,
+};
+server.addService(
+  { embed: method },
+  {
+    embed: (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => {
+      embed(call.request).then(
+        (answer) => done(null, answer),
+        (error: unknown) => done(error as Error),
+      );
+    },
+  },
+);
+server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
+  if (error) throw error;
+  process.send?.({ port });
+});
+process.on('disconnect', () => process.exit(0));
