@@ -104,14 +104,19 @@ describe('the chart', { skip }, () => {
       /no such executor; it has: clip/,
     ],
     [
+      'an executor that does not exist',
+      ['--set-string', 'flow=executors: [{name: a\\, uses: ClipEncoder}]'],
+      /executor "a": uses: "ClipEncoder" is none of the executors that ship/,
+    ],
+    [
       'a name twice',
-      ['--set-string', 'flow=executors: [{name: a\\, uses: X}\\, {name: a\\, uses: Y}]'],
+      ['--set-string', 'flow=executors: [{name: a\\, uses: CLIPEncoder}\\, {name: a\\, uses: CLIPEncoder}]'],
       /executors\[1\]\.name: "a" is there twice/,
     ],
     ['a flow that is no YAML', ['--set-string', 'flow=a: b: c'], /flow: it is no YAML mapping/],
     [
       'replicas_per_gpu without a GPU',
-      ['--set-string', 'flow=executors: [{name: a\\, uses: X\\, replicas_per_gpu: 2}]'],
+      ['--set-string', 'flow=executors: [{name: a\\, uses: CLIPEncoder\\, replicas_per_gpu: 2}]'],
       /its pods have no GPU: set executors\.a\.gpu\.count/,
     ],
     ['a value of the wrong type', ['--set', 'gateway.replicas=two'], /gateway.{1,3}replicas/],
