@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--suite stack|text-length|overhead|faults|soak|autoscale] [--quick] [--only text|long-text|image|tiny|vit]...
+ * `npm run bench -- [--suite stack|text-length|overhead|faults|soak|autoscale|bulk] [--quick] [--only text|long-text|image|tiny|vit]...
  * [--protocol http|grpc] [--replicas N]... [--minutes N] [--json FILE] [--svg FILE]`: see docs/benchmarks.md.
  */
 import { writeFileSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { describeMachine } from './machine.js';
 import { describe } from './report.js';
 import {
   AutoscaleSuite,
+  BulkSuite,
   FaultsSuite,
   OverheadSuite,
   SoakSuite,
@@ -42,6 +43,7 @@ const suites: Record<(typeof SUITES)[number], () => Suite> = {
   faults: () => new FaultsSuite(),
   soak: () => new SoakSuite(),
   autoscale: () => new AutoscaleSuite(),
+  bulk: () => new BulkSuite(),
 };
 const suite = suites[oneOf('suite', values.suite, SUITES)]();
 if (values.svg !== undefined && !suite.plot) throw new Error(`--svg: the suite ${values.suite} draws nothing`);

@@ -1,6 +1,7 @@
 import type { Machine } from './machine.js';
 import type { Latency, Throughput } from './measure.js';
 import type { AutoscaleFigures } from './autoscale/autoscale.js';
+import type { BulkBeside } from './bulk/bulk.js';
 import type { Faults } from './endurance/faults.js';
 import type { Extremes, Soak } from './endurance/soak.js';
 import type { Overhead } from './overhead/overhead.js';
@@ -104,6 +105,17 @@ export function autoscaleTable(rows: readonly ({ settings: string } & AutoscaleF
     ...[row.overloadedMinutes.toFixed(1), `${(row.late * 100).toFixed(1)} %`, row.overIdeal.toFixed(2)],
   ]);
   return table([head, ...lines], 1);
+}
+
+export function bulkTable(rows: readonly BulkBeside[]): string {
+  const head = ['model', 'idle p50 ms', 'p99', 'beside p50 ms', 'p99', 'p50 ratio', 'p99 ratio', 'of the rounds'];
+  const lines = rows.map(({ model, idleMs, besideMs, ratioP50, ratioP99, bulkAlone, bulkBeside }) => [
+    ...[model, median(idleMs.p50).toFixed(2), median(idleMs.p99).toFixed(2)],
+    ...[median(besideMs.p50).toFixed(2), median(besideMs.p99).toFixed(2), ratioP50.toFixed(2), ratioP99.toFixed(2)],
+    range(besideMs.p99.map((ms, i) => ms / at(idleMs.p99, i))),
+    ...[median(bulkAlone).toFixed(0), median(bulkBeside).toFixed(0)],
+  ]);
+  return table([[...head, 'bulk alone docs/s', 'beside docs/s'], ...lines], 1);
 }
 
 export function overheadTable(rows: readonly Overhead[]): string {

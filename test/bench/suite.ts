@@ -2,11 +2,13 @@ import type { Protocol } from './contender.js';
 import { BATCH, Comparison, type Effort, type Latency, type Throughput } from './measure.js';
 import { autoscaleDays, type AutoscaleFigures } from './autoscale/autoscale.js';
 import { plotDays } from './autoscale/plot.js';
+import { measureBulk, type BulkBeside } from './bulk/bulk.js';
 import { measureFaults, type Faults } from './endurance/faults.js';
 import { soak, type Soak } from './endurance/soak.js';
 import { measureOverhead, type Overhead } from './overhead/overhead.js';
 import {
   autoscaleTable,
+  bulkTable,
   faultsTable,
   latencyTable,
   overheadTable,
@@ -18,7 +20,7 @@ import {
 import { TextLengthComparison, type TextLength, type TextLengthEffort } from './text-length.js';
 import type { Modality } from './workload.js';
 
-export const SUITES = ['stack', 'text-length', 'overhead', 'faults', 'soak', 'autoscale'] as const;
+export const SUITES = ['stack', 'text-length', 'overhead', 'faults', 'soak', 'autoscale', 'bulk'] as const;
 
 /** What is measured: of which models, and how long. */
 export interface Choice {
@@ -139,6 +141,20 @@ export class SoakSuite implements Suite {
 
   tables(): string {
     return soakTable(this.results.soak);
+  }
+}
+
+/** Interactive requests beside a job. */
+export class BulkSuite implements Suite {
+  readonly results: { bulk: BulkBeside[] } = { bulk: [] };
+
+  async run({ models, quick }: Choice): Promise<void> {
+    const effort = quick ? { rounds: 2, singles: 200, bulkSeconds: 2 } : { rounds: 5, singles: 1000, bulkSeconds: 5 };
+    for (const model of models) this.results.bulk.push(await measureBulk(model, effort));
+  }
+
+  tables(): string {
+    return bulkTable(this.results.bulk);
   }
 }
 
