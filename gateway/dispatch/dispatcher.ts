@@ -2,6 +2,7 @@ import { decodeOutcomes, encodeCall, type Outcome } from '../../src/call.js';
 import { toClipflowError, type ClipflowError, type ErrorCode, type ErrorData } from '../../src/errors.js';
 import type { JsonObject } from '../../src/json.js';
 import type { Replica } from '../../src/transport/transport.js';
+import { BulkPace } from './bulk-pace.js';
 import { giveUpOn } from './give-up.js';
 import { Hedge } from './hedge.js';
 import { Item, type Batch, type LaneSpec, type Priority, type Retry, type Share } from './item.js';
@@ -49,6 +50,8 @@ export interface DispatcherOptions {
   hangMs: number;
   /** How many times the 99th percentile a batch may take before a second replica is asked too. Default: none is. */
   hedge?: number | undefined;
+  /** Milliseconds that a batch of bulk work may take beside interactive requests, however quick these are. */
+  bulkBatchMs: number;
   /** Milliseconds that work waits while no replica is ready, before it is answered with UNAVAILABLE. */
   holdMs: number;
 }
@@ -65,6 +68,7 @@ export class Dispatcher {
   #lanes = new Lanes();
   #patience: Patience;
   #hedge: Hedge | undefined;
+  #pace: BulkPace;
   #slots = new Slots(() => this.#proceed());
   #holdTimer: NodeJS.Timeout | undefined;
   #willProceed = false;
@@ -78,6 +82,7 @@ export class Dispatcher {
     private readonly soon: (run: () => void) => void = setImmediate,
   ) {
     this.#patience = new Patience(options.hangMs);
+    this.#pace = new BulkPace(options.bulkBatchMs);
     if (options.hedge !== undefined) this.#hedge = new Hedge(options.hedge);
   }
 
@@ -122,6 +127,7 @@ export class Dispatcher {
         const parameters = JSON.stringify(options.parameters);
         const { caller = '', priority = 'interactive' } = options;
         const share: Share = { caller, priority };
+        if (priority === 'interactive') this.#pace.interactiveCame();
         const specs = new Map<string, LaneSpec>();
         const items = work.map(({ doc, kind }, index) => {
           const key = `${options.endpoint}\n${kind}\n${parameters}`;
@@ -163,7 +169,10 @@ export class Dispatcher {
       if (this.#lanes.empty) return;
       const slot = this.#slots.free(this.#lanes.nextIsSuspect);
       if (!slot) return;
-      const batch = this.#lanes.next(slot.replica.info.batchSize);
+      const { batchSize } = slot.replica.info;
+      const documents = (lane: LaneSpec): number => this.#pace.documents(lane, batchSize);
+      // What is prefetched behind a batch makes who comes next wait for both.
+      const batch = this.#lanes.next(batchSize, { documents, only: slot.documents === 0 || !this.#pace.yields });
       if (!batch) return;
       void this.#run(slot, batch);
     }
@@ -175,6 +184,7 @@ export class Dispatcher {
     const patience = this.#patience.of(lane, items.length);
     const timer = setTimeout(() => this.#hung(slot, batch), patience).unref();
     const hedgeTimer = this.#hedgeLater(slot, batch);
+    const alone = slot.load === 0;
     slot.take(batch);
     this.observer.batchSent(items.length);
     try {
@@ -188,6 +198,7 @@ export class Dispatcher {
       slot.told(held);
       this.#patience.learn(lane, items.length, ms);
       this.#hedge?.learn(lane, items.length, ms);
+      if (alone) this.#pace.learn(lane, batch.documents, slot.replica.info.batchSize, ms);
       if (batch.isHedge) this.observer.hedgeWon();
       // Late or not: the first answer to a document counts.
       items.forEach((item, index) => item.settle(outcomes[index] ?? missing()));

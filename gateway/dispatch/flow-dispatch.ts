@@ -74,11 +74,11 @@ export class FlowDispatch {
     private readonly cache?: EmbeddingCache,
   ) {
     this.budget = new Budget({ docs: flow.limits.queueDocs, bytes: flow.limits.queueBytes });
-    const { hangMs } = flow.limits;
+    const { hangMs, bulkBatchMs } = flow.limits;
     for (const executor of flow.executors) {
       const { name, shards, retries, hedge } = executor;
       const observer = metrics.observerOf(name, log);
-      const options = { executor: name, retries, hangMs, hedge, holdMs: holdMsOf(executor) };
+      const options = { executor: name, retries, hangMs, hedge, bulkBatchMs, holdMs: holdMsOf(executor) };
       const dispatcher = (): Dispatcher => new Dispatcher(options, observer);
       this.#dispatchers.set(name, Array.from({ length: shards }, dispatcher));
     }

@@ -95,6 +95,12 @@ export class Batch {
     return this.#controller.signal;
   }
 
+  /** By priority, settled or not. */
+  get documents(): Record<Priority, number> {
+    const bulk = this.items.filter(({ priority }) => priority === 'bulk').length;
+    return { bulk, interactive: this.items.length - bulk };
+  }
+
   /** Must have a replica for itself: if that one fails too, it is clear of what. One hang may be mere slowness. */
   get suspect(): boolean {
     return this.deaths > 0 || this.hangs > 1;

@@ -4,8 +4,15 @@ import { Batch, type Item, type LaneSpec, type Priority } from './item.js';
 /** Bytes of documents in a batch at most, unless a single document is larger: a replica holds two batches at a time. */
 const MAX_BATCH_BYTES = 32 * 1024 * 1024;
 
-/** Every so many batches bulk work goes first, so that it is slowed down by interactive work, but never stopped. */
-const BULK_TURN = 8;
+/** After so many interactive batches bulk work goes first: they slow it down, but never stop it. */
+const BULK_TURN = 7;
+
+/** For how much bulk work there is room. */
+export interface BulkRoom {
+  documents: (lane: LaneSpec) => number;
+  /** Also in a batch without interactive work. */
+  only: boolean;
+}
 
 interface Lane {
   spec: LaneSpec;
@@ -17,7 +24,8 @@ export class Lanes {
   /** The one that was served longest ago first. */
   #lanes = new Map<string, Lane>();
   #again: Batch[] = [];
-  #batches = 0;
+  /** Interactive batches since the last one of bulk work. */
+  #withoutBulk = 0;
 
   get empty(): boolean {
     return this.#lanes.size === 0 && this.#again.length === 0;
@@ -43,25 +51,28 @@ export class Lanes {
   }
 
   /** A batch of at most `size` documents: interactive work before bulk work, lanes and callers in turn. */
-  next(size: number): Batch | undefined {
+  next(size: number, room: BulkRoom): Batch | undefined {
     this.#dropSettled();
-    const again = this.#again.shift();
-    if (again) {
-      // Filled for another replica, whose batches may be larger.
-      const [batch, rest] = again.cut(size);
+    const bulkFirst = this.#withoutBulk >= BULK_TURN;
+    const [again] = this.#again;
+    const isBulk = again?.documents.interactive === 0;
+    if (again && (!isBulk || room.only || bulkFirst)) {
+      this.#again.shift();
+      // Filled for another replica, whose batches may be larger, or while no interactive requests came.
+      const [batch, rest] = again.cut(isBulk ? room.documents(again.lane) : size);
       this.pushAgain([rest]);
+      if (isBulk) this.#withoutBulk = 0;
       return batch;
     }
-    const order: Priority[] = ++this.#batches % BULK_TURN === 0 ? ['bulk', 'interactive'] : ['interactive', 'bulk'];
+    const order: Priority[] = bulkFirst ? ['bulk', 'interactive'] : ['interactive', 'bulk'];
     for (const priority of order) {
+      if (priority === 'bulk' && !bulkFirst && !room.only) continue;
       for (const [key, lane] of this.#lanes) {
         if (!lane.queues[priority].peek()) continue;
-        const items = fill(
-          order.map((one) => lane.queues[one]),
-          size,
-        );
+        const items = fill(lane, order, size, room.documents(lane.spec));
         this.#lanes.delete(key);
         if (waits(lane)) this.#lanes.set(key, lane);
+        this.#withoutBulk = priority === 'bulk' ? 0 : this.#withoutBulk + 1;
         return new Batch(lane.spec, items);
       }
     }
@@ -88,15 +99,16 @@ function waits({ queues }: Lane): boolean {
   return (queues.interactive.peek() ?? queues.bulk.peek()) !== undefined;
 }
 
-/** Takes from the first queue, then fills up from the second. */
-function fill(queues: readonly FairQueue[], size: number): Item[] {
+/** Takes from the first queue, then fills up from the second: with bulk work as long as there are no more than `bulkSize`. */
+function fill({ queues }: Lane, order: readonly Priority[], size: number, bulkSize: number): Item[] {
   const taken: Item[] = [];
   let bytes = 0;
-  for (const queue of queues) {
-    for (let item = queue.peek(); item && taken.length < size; item = queue.peek()) {
+  for (const priority of order) {
+    const most = priority === 'bulk' ? bulkSize : size;
+    for (let item = queues[priority].peek(); item && taken.length < most; item = queues[priority].peek()) {
       bytes += item.doc.byteLength;
       if (taken.length > 0 && bytes > MAX_BATCH_BYTES) return taken;
-      queue.take();
+      queues[priority].take();
       taken.push(item);
     }
   }

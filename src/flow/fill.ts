@@ -88,6 +88,7 @@ function fillLimits(limits: NonNullable<GatewayFile['limits']>): Limits {
     uriBytes: limits.uri_bytes ?? DEFAULTS.limits.uriBytes,
     uriTimeoutMs: limits.uri_timeout ?? DEFAULTS.limits.uriTimeoutMs,
     hangMs: limits.hang ?? DEFAULTS.limits.hangMs,
+    bulkBatchMs: limits.bulk_batch ?? DEFAULTS.limits.bulkBatchMs,
   };
 }
 

@@ -57,6 +57,8 @@ export interface Limits {
   readonly uriTimeoutMs: number;
   /** How long a replica may be silent about a batch, however quick it usually is. */
   readonly hangMs: number;
+  /** How long a batch of bulk work may take beside interactive requests, however quick these are. */
+  readonly bulkBatchMs: number;
 }
 
 export interface CacheConfig {

@@ -31,6 +31,7 @@ export const DEFAULTS = {
     uriBytes: 64 * MIB,
     uriTimeoutMs: 10_000,
     hangMs: 10_000,
+    bulkBatchMs: 5,
   },
   cache: { ttl: 86_400, max: 100_000, maxBytes: 256 * MIB },
   jobs: {
@@ -148,6 +149,11 @@ const limitsShape = {
     atLeastOne,
     'Milliseconds after which a batch that takes 20 times longer than usual is given to another replica.',
     DEFAULTS.limits.hangMs,
+  ),
+  bulk_batch: field(
+    atLeastOne,
+    'Milliseconds that a batch of bulk work may take while interactive requests come, where 1.5 times a batch of theirs is less.',
+    DEFAULTS.limits.bulkBatchMs,
   ),
 };
 

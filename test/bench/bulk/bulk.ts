@@ -42,8 +42,10 @@ export interface Latencies {
 
 /** Rest between an answer and the next request. */
 const PAUSE_MS = 5;
+/** After interactive requests, until bulk work takes all again. */
+const CALM_AGAIN_MS = 6000;
 /** Both loads together before anything is measured. */
-const WARM_UP_SINGLES = 300;
+const WARM_UP_SINGLES = 500;
 /** More than one leg can do; writing them down takes a moment. */
 const JOB_DOCUMENTS = 60_000;
 /** Two batches are with the replica, and two wait. */
@@ -80,8 +82,7 @@ export async function measureBulk(model: string, { rounds, singles, bulkSeconds 
       const [latencies, rate] = await rateWhile(() => ask(singles), singles);
       beside.push(latencies);
       bulkBeside.push(rate);
-      // What the interactive requests changed in the queue wears off first.
-      await delay(bulkSeconds * 500);
+      await delay(CALM_AGAIN_MS);
       const [, alone] = await rateWhile(() => delay(bulkSeconds * 1000), 0);
       bulkAlone.push(alone);
       await bulk.rest();

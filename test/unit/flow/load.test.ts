@@ -24,6 +24,7 @@ describe('loadFlow', () => {
         uriBytes: 67108864,
         uriTimeoutMs: 10000,
         hangMs: 10000,
+        bulkBatchMs: 5,
       },
       jobs: {
         workers: 1,

@@ -17,11 +17,12 @@ export interface Setup {
 export interface Wish {
   retries?: number;
   hedge?: number;
+  bulkBatchMs?: number;
   /** Default: at once, so that a test needs no turn of the event loop to see what was sent. */
   soon?: (run: () => void) => void;
 }
 
-export function dispatcherWith({ retries = 3, hedge, soon = (run) => run() }: Wish = {}): Setup {
+export function dispatcherWith({ retries = 3, hedge, bulkBatchMs = 5, soon = (run) => run() }: Wish = {}): Setup {
   const deaths: number[] = [];
   const hangs: string[] = [];
   const hedges = { sent: 0, won: 0 };
@@ -33,7 +34,7 @@ export function dispatcherWith({ retries = 3, hedge, soon = (run) => run() }: Wi
     batchHedged: () => void hedges.sent++,
     hedgeWon: () => void hedges.won++,
   };
-  const options = { executor: 'clip', retries, hangMs: HANG_MS, hedge, holdMs: 20_000 };
+  const options = { executor: 'clip', retries, hangMs: HANG_MS, hedge, bulkBatchMs, holdMs: 20_000 };
   return { dispatcher: new Dispatcher(options, observer, soon), deaths, hangs, hedges };
 }
 

@@ -234,12 +234,12 @@ describe('callers and priorities', () => {
     assert.deepEqual(seen, ['a1 b1 c1 a2', 'b2 a3 a4 a5', 'a6 a7']);
   });
 
-  test('interactive work goes before bulk work, which fills up what is left of a batch', async () => {
+  test('interactive work goes before bulk work, whose batches are small meanwhile', async () => {
     const seen = await batches(3, (dispatcher) => {
       void dispatcher.submit(work('b1 b2 b3'), from('bulk', 'bulk'));
       void dispatcher.submit(work('i1 i2 i3 i4'), from('a'));
     });
-    assert.deepEqual(seen, ['i1 i2 i3', 'i4 b1 b2', 'b3']);
+    assert.deepEqual(seen, ['i1 i2 i3', 'i4', 'b1', 'b2', 'b3']);
   });
 
   test('interactive work of another lane goes before bulk work too', async () => {
@@ -247,7 +247,7 @@ describe('callers and priorities', () => {
       void dispatcher.submit(work('b1 b2 b3'), from('bulk', 'bulk'));
       void dispatcher.submit(work('p1'), { ...from('a'), parameters: { k: 1 } });
     });
-    assert.deepEqual(seen, ['p1', 'b1 b2', 'b3']);
+    assert.deepEqual(seen, ['p1', 'b1', 'b2', 'b3']);
   });
 
   test('bulk work is never stopped: each eighth batch is its own first', async () => {
@@ -260,5 +260,29 @@ describe('callers and priorities', () => {
       seen.flatMap((label, i) => (label.startsWith('b') ? [i + 2] : [])), // `busy` was the first batch
       [8, 16],
     );
+  });
+
+  test('without interactive requests bulk work is prefetched; while they come, nothing of it waits at a replica', async () => {
+    const { dispatcher } = dispatcherWith();
+    const replica = joined(dispatcher, { credit: 2, batchSize: 2 });
+    void dispatcher.submit(work('b1 b2 b3 b4 b5 b6'), from('bulk', 'bulk'));
+    assert.deepEqual(
+      replica.held.map(({ labels }) => labels),
+      [
+        ['b1', 'b2'],
+        ['b3', 'b4'],
+      ],
+    );
+    void dispatcher.submit(work('i1'), from('a'));
+    replica.at(0).answer();
+    await settled();
+    assert.deepEqual(replica.at(1).labels, ['i1'], 'next, behind what was sent before it came');
+    replica.at(0).answer();
+    await settled();
+    assert.equal(replica.held.length, 1, 'nothing behind i1');
+    replica.at(0).answer();
+    await settled();
+    assert.deepEqual(replica.at(0).labels, ['b5']);
+    assert.equal(replica.held.length, 1);
   });
 });
