@@ -48,6 +48,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
   const statuses = new ReplicaStatuses(directory, (replica) => dispatch.outstanding(replica));
   logReplicas(directory, log);
   addGauges(metrics, dispatch, statuses, flow);
+  if (jobs) metrics.backlogGauges(() => jobs.backlog.read());
 
   if (!tokens.required && !isLoopback(flow.gateway.host)) log.warn({ event: 'open_to_all', host: flow.gateway.host });
 
@@ -74,7 +75,7 @@ export async function startGateway(flow: Flow, options: GatewayOptions, log: Log
   directory.onChange(tellServing);
   // The directory does not tell of a circuit that opens or closes.
   const telling = setInterval(tellServing, TELL_SERVING_MS).unref();
-  const externalMetrics = options.externalMetrics && (await serveExternalMetrics(loads, options.externalMetrics));
+  const externalMetrics = options.externalMetrics && (await serveExternalMetrics(context, options.externalMetrics));
   const webhook = openWebhook(context, log);
   const stopReports = options.onLoad ? reportLoads(dispatch, options.onLoad) : () => {};
   const stopMetrics =

@@ -1,7 +1,9 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { ExecutorLoad } from '../src/autoscale/load.js';
+import type { Backlog } from '../src/jobs/backlog.js';
 import type { Logger } from '../src/telemetry/log.js';
 import type { DispatchObserver } from './dispatch/dispatcher.js';
+import { documentsOf } from './jobs/backlog-reader.js';
 
 /** Prometheus metrics of a gateway; base units, and the name `clipflow_` before all. */
 export class GatewayMetrics {
@@ -111,6 +113,29 @@ export class GatewayMetrics {
     gauge('ongoing_documents', 'Both together: what to scale by.', ({ queued, running }) => queued + running);
     gauge('busy_replicas', 'Replicas that hold documents for this gateway.', ({ busy }) => busy);
     gauge('queue_age_seconds', 'How long the oldest of those that wait has waited.', ({ queueAge }) => queueAge);
+  }
+
+  /** The same of every gateway, as it is read from Redis; absent while that is away. */
+  backlogGauges(read: () => Promise<Backlog>): void {
+    const gauge = (name: string, help: string, value: (backlog: Backlog) => number): void => {
+      const one: Gauge = new Gauge({
+        name: `clipflow_bulk_${name}`,
+        help,
+        registers: [this.registry],
+        collect: async () => {
+          const backlog = await read().catch(() => undefined);
+          if (backlog) one.set(value(backlog));
+          else one.remove();
+        },
+      });
+    };
+    gauge('jobs', 'Bulk jobs that are neither done nor paused.', ({ jobs }) => jobs);
+    gauge('queued_tasks', 'Tasks of bulk jobs that wait for a worker.', ({ queuedTasks }) => queuedTasks);
+    gauge('active_tasks', 'Tasks of bulk jobs that workers have.', ({ activeTasks }) => activeTasks);
+    gauge('queued_documents', 'Documents of bulk jobs that wait.', ({ queuedDocuments }) => queuedDocuments);
+    gauge('active_documents', 'Documents of bulk jobs that workers have.', ({ activeDocuments }) => activeDocuments);
+    gauge('documents', 'Both together: what to scale by.', documentsOf);
+    gauge('oldest_seconds', 'Since the oldest of the bulk jobs was made.', ({ oldestSeconds }) => oldestSeconds);
   }
 
   /** Replicas by executor and state, read when Prometheus asks. */

@@ -5,6 +5,7 @@ import fastify, { type FastifyInstance } from 'fastify';
 import { about } from '../about.js';
 import { dryRun } from '../dry-run.js';
 import { addJobsRoutes } from '../jobs/routes.js';
+import { loadJson } from '../load-json.js';
 import { addOpenAiRoutes } from '../openai/routes.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import type { TlsOptions } from '../tls.js';
@@ -64,6 +65,7 @@ function addOperationRoutes(app: FastifyInstance, context: ProtocolContext): voi
     tokens.check(request.headers.authorization);
     return { ...about(), executors: flow.executors.map(({ name }) => ({ name, replicas: statuses.of(name) })) };
   });
+  app.get('/load', () => loadJson(context));
   app.get('/metrics', async (_request, reply) =>
     reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   );

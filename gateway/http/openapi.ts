@@ -28,6 +28,7 @@ const OPERATIONS: Record<string, string> = {
   '/healthz': 'The gateway lives.',
   '/readyz': 'Each executor has a ready replica.',
   '/status': 'Versions, and each replica with its state.',
+  '/load': 'What each executor and the bulk jobs have to do, for all gateways: for scalers that ask a URL.',
   '/metrics': 'Metrics for Prometheus.',
 };
 

@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import type { Redis } from 'ioredis';
 import { ClipflowError } from '../../src/errors.js';
 import type { Flow } from '../../src/flow/flow.js';
+import { readBacklog } from '../../src/jobs/backlog.js';
 import { keys, type FileRecord, type Job, type JobSpec } from '../../src/jobs/job.js';
 import { JobBook } from '../../src/jobs/job-book.js';
 import { JobControl } from '../../src/jobs/job-control.js';
@@ -11,6 +12,7 @@ import type { FileStore } from '../../src/jobs/store/file-store.js';
 import { openFileStore } from '../../src/jobs/store/open.js';
 import { TaskQueue } from '../../src/jobs/task-queue.js';
 import type { Logger } from '../../src/telemetry/log.js';
+import { BacklogReader } from './backlog-reader.js';
 
 /** What is asked of a new job beside what every job has. */
 export type NewJob = Omit<JobSpec, 'owner' | 'input' | 'createdAt' | 'expiresAt'> & {
@@ -20,6 +22,8 @@ export type NewJob = Omit<JobSpec, 'owner' | 'input' | 'createdAt' | 'expiresAt'
 
 /** Jobs and files as the routes use them: each caller sees its own. */
 export class JobsApi {
+  readonly backlog = new BacklogReader(() => this.run(() => readBacklog(this.control, this.flow.jobs.chunk)));
+
   private constructor(
     readonly flow: Flow,
     readonly control: JobControl,
