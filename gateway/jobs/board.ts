@@ -3,13 +3,14 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
 import type { FastifyInstance } from 'fastify';
 import { ClipflowError } from '../../src/errors.js';
+import { sendError } from '../http/errors.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import type { JobsApi } from './jobs-api.js';
 
 export const BOARD_PATH = '/queues';
 
 /** A page that shows the queue, and lets tasks be tried again. Browsers send the token as the password. */
-export async function addBoard(app: FastifyInstance, { tokens }: ProtocolContext, api: JobsApi): Promise<void> {
+export async function addBoard(app: FastifyInstance, { tokens, log }: ProtocolContext, api: JobsApi): Promise<void> {
   const adapter = new FastifyAdapter();
   adapter.setBasePath(BOARD_PATH);
   createBullBoard({
@@ -21,11 +22,13 @@ export async function addBoard(app: FastifyInstance, { tokens }: ProtocolContext
     scope.addHook('onRequest', async (request, reply) => {
       try {
         tokens.check(tokenOf(request.headers.authorization));
+        await api.run(async () => {});
       } catch (error) {
-        void reply.header('www-authenticate', 'Basic realm="clipflow: any name, and a token as password"');
-        throw error;
+        if (error instanceof ClipflowError && error.code === 'UNAUTHENTICATED')
+          void reply.header('www-authenticate', 'Basic realm="clipflow: any name, and a token as password"');
+        // The board answers whatever is thrown with 500.
+        return sendError(error, request, reply, log);
       }
-      await api.run(async () => {});
     });
     await scope.register(adapter.registerPlugin(), { prefix: BOARD_PATH });
   });
