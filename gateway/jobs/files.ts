@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import multipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { ClipflowError } from '../../src/errors.js';
 import { keys, type FileRecord } from '../../src/jobs/job.js';
 import { ParameterError } from '../openai/errors.js';
 import type { JobsApi } from './jobs-api.js';
@@ -13,15 +14,23 @@ export async function addFileRoutes(scope: FastifyInstance, api: JobsApi): Promi
   const { book } = api.control;
   const { fileBytes } = api.flow.jobs;
   await scope.register(multipart, { limits: { files: 1, fileSize: Infinity } });
-  // The body of the form is a little more than the file.
-  scope.post('/files', { bodyLimit: fileBytes + 2 ** 20 }, async (request) => {
+  const limits = {
+    onRequest: async (request: FastifyRequest) => refuseTooLarge(request, fileBytes),
+    onResponse: hangUp,
+  };
+  scope.post('/files', limits, async (request) => {
     const owner = ownerOf(request);
     const id = `file-${randomUUID().replaceAll('-', '')}`;
     const { filename, purpose, bytes } = await receive(request, api, id);
     const createdAt = Date.now();
     const expiresAt = createdAt + api.flow.jobs.retentionMs;
     const file: FileRecord = { id, owner, filename, purpose, bytes, createdAt, expiresAt };
-    await api.run(() => book.putFile(file));
+    await api
+      .run(() => book.putFile(file))
+      .catch(async (error: unknown) => {
+        await store.remove(keys.file(id)); // Nobody would know of it.
+        throw error;
+      });
     return fileObject(file);
   });
   scope.get('/files', async (request) => {
@@ -43,6 +52,27 @@ export async function addFileRoutes(scope: FastifyInstance, api: JobsApi): Promi
     await api.run(() => book.removeFile(file));
     return { id: file.id, object: 'file', deleted: true };
   });
+}
+
+/** What a form has beside its file. */
+const FORM_BYTES = 2 ** 20;
+
+/** By what the caller says, before anything is read; what comes is counted too, as it is written. */
+function refuseTooLarge({ headers, raw }: FastifyRequest, fileBytes: number): void {
+  if (!(Number(headers['content-length']) > fileBytes + FORM_BYTES)) return;
+  raw.read(0); // Node would read through, to the end, what nobody has begun to read.
+  const message = `the file is larger than this server takes: ${fileBytes} bytes (with.jobs.file_bytes of the flow)`;
+  throw new ClipflowError('PAYLOAD_TOO_LARGE', message);
+}
+
+/** Time for a caller that still sends to notice that it has its answer. */
+const LINGER_MS = 2000;
+
+/** An upload that was refused is not read to its end. */
+async function hangUp({ raw }: FastifyRequest): Promise<void> {
+  if (raw.complete) return;
+  const late = (): void => void (!raw.complete && raw.socket.destroy());
+  setTimeout(late, LINGER_MS).unref();
 }
 
 /** Writes the file of the form to the store while it comes in. */
