@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { BATCH_ENDPOINTS, PRIORITIES } from '../../src/jobs/job.js';
+import { BATCH_ENDPOINTS, PRIORITIES, type Job } from '../../src/jobs/job.js';
 import { parseBody } from '../openai/body.js';
 import { NotFound, WINDOW_PATTERN, type JobsApi } from './jobs-api.js';
 import { ownerOf, pageOf } from './page.js';
@@ -44,8 +44,8 @@ export function addBatchRoutes(scope: FastifyInstance, api: JobsApi): void {
   });
   scope.get('/batches', async (request) => {
     const { limit, after } = pageOf(request);
-    const jobs = await api.run(() => api.control.book.jobsOf(ownerOf(request), limit + 1, after));
-    return listObject(jobs.filter(({ spec }) => spec.kind === 'batch').map(batchObject), limit);
+    const batches = await api.run(() => batchesOf(api, ownerOf(request), limit + 1, after));
+    return listObject(batches.map(batchObject), limit);
   });
   scope.get<{ Params: { id: string } }>('/batches/:id', async (request) =>
     batchObject(await api.run(() => batch(api, request.params.id, ownerOf(request)))),
@@ -57,6 +57,19 @@ export function addBatchRoutes(scope: FastifyInstance, api: JobsApi): void {
       return batchObject(await api.job(request.params.id, owner));
     }),
   );
+}
+
+const LOOKED_AT = 100;
+
+/** The owner's jobs of the other kind stand between them. */
+async function batchesOf(api: JobsApi, owner: string, limit: number, after: string | undefined): Promise<Job[]> {
+  const found: Job[] = [];
+  for (let last = after; ;) {
+    const jobs = await api.control.book.jobsOf(owner, LOOKED_AT, last);
+    found.push(...jobs.filter(({ spec }) => spec.kind === 'batch'));
+    last = jobs.at(-1)?.spec.id;
+    if (last === undefined || found.length >= limit) return found.slice(0, limit);
+  }
 }
 
 async function batch(api: JobsApi, id: string, owner: string) {

@@ -80,8 +80,13 @@ export class JobsApi {
   async start(job: NewJob, owner: string): Promise<Job> {
     const createdAt = Date.now();
     const { inputFileId } = job;
-    const input = inputFileId === undefined ? keys.input(job.id) : keys.file((await this.file(inputFileId, owner)).id);
+    const input = inputFileId === undefined ? keys.input(job.id) : keys.file(inputFileId);
     const expiresAt = createdAt + windowMs(job.completionWindow);
+    if (inputFileId !== undefined) {
+      const file = await this.file(inputFileId, owner);
+      const keepUntil = expiresAt + this.flow.jobs.retentionMs;
+      if (file.expiresAt < keepUntil) await this.control.book.putFile({ ...file, expiresAt: keepUntil });
+    }
     await this.control.start({ ...job, inputFileId, owner, input, createdAt, expiresAt });
     return this.job(job.id, owner);
   }

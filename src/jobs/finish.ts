@@ -37,7 +37,7 @@ export async function joinParts(finish: Finish): Promise<{ outputFileId?: string
     ([good, bad], counts) => [good + counts.completed, bad + counts.failed],
     [0, 0],
   );
-  const late = job.state.status === 'expired';
+  const { late } = job.state;
   return {
     ...(completed > 0 && {
       outputFileId: await file(

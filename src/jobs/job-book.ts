@@ -9,6 +9,7 @@ const Stored = z.object({
   spec: z.string(),
   status: z.enum(STATUSES),
   paused: z.enum(['0', '1']).default('0'),
+  late: z.enum(['0', '1']).default('0'),
   run: z.coerce.number().default(0),
   lines: z.coerce.number().optional(),
   chunks: z.coerce.number().default(0),
@@ -89,9 +90,12 @@ export class JobBook {
       .exec();
   }
 
-  async reopened({ id, owner }: JobSpec): Promise<void> {
+  /** With what it asks for now: the window begins anew. */
+  async reopened(spec: JobSpec): Promise<void> {
+    const { id, owner } = spec;
     await this.#redis
       .multi()
+      .hset(this.#job(id), 'spec', JSON.stringify(spec), 'late', '0')
       .sadd(this.#key('open'), id)
       .sadd(this.#unfinished(owner), id)
       .zrem(this.#key('expiry'), `job ${id}`)
@@ -243,7 +247,7 @@ export class JobBook {
 
 function parseJob(hash: Record<string, string>): Job | undefined {
   if (hash.spec === undefined) return undefined;
-  const { spec, paused, errors, ...stored } = Stored.parse(hash);
+  const { spec, paused, late, errors, ...stored } = Stored.parse(hash);
   const at: JobState['at'] = {};
   for (const status of STATUSES) {
     const time = hash[`at:${status}`];
@@ -257,6 +261,7 @@ function parseJob(hash: Record<string, string>): Job | undefined {
       outputFileId: stored.outputFileId,
       errorFileId: stored.errorFileId,
       paused: paused === '1',
+      late: late === '1',
       errors: z.array(JobError).parse(JSON.parse(errors)),
       at,
     },

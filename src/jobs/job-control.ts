@@ -30,7 +30,8 @@ export class JobControl {
 
   /** The completion window is over. */
   async expire({ spec, state }: Job): Promise<void> {
-    if (await this.book.move(spec.id, ['validating', 'in_progress'], 'expired'))
+    // It has expired once its files are written: who polls for that reads them next.
+    if (await this.book.move(spec.id, ['validating', 'in_progress'], 'finalizing', { late: 1 }))
       await this.queue.finish(spec, state.run);
   }
 
@@ -45,10 +46,12 @@ export class JobControl {
   async resume({ spec, state }: Job): Promise<void> {
     if (!state.paused) return;
     await this.book.setPaused(spec.id, false);
-    if (state.status === 'in_progress') await this.#queueAnew(spec, state.chunks);
+    // Read again: it may have been planned while it was paused.
+    const now = (await this.book.job(spec.id))?.state;
+    if (now?.status === 'in_progress') await this.#queueAnew(spec, now.chunks);
   }
 
-  /** The chunks in which documents failed are done again; the output is written anew. */
+  /** The chunks in which documents failed are done again, within a window as long as the first; the output is written anew. */
   async retry({ spec, state }: Job): Promise<void> {
     const chunks = await this.book.chunks(spec.id);
     const failed = [...chunks].filter(([, counts]) => counts.failed > 0).map(([chunk]) => chunk);
@@ -60,10 +63,12 @@ export class JobControl {
         `${spec.id} is ${state.status}: there is nothing that could be retried`,
       );
     }
-    await this.book.reopened(spec);
+    const again = { ...spec, expiresAt: Date.now() + spec.expiresAt - spec.createdAt };
+    await this.book.reopened(again);
     await this.book.chunksUndone(spec.id, failed);
     await this.book.move(spec.id, [state.status], 'in_progress');
-    await this.#queueAnew(spec, state.chunks);
+    await this.#queueAnew(again, state.chunks);
+    await this.queue.expire(again);
   }
 
   /** After a chunk: the next one of those that are queued behind it. */
@@ -87,7 +92,7 @@ export class JobControl {
   async repair({ spec, state }: Job): Promise<void> {
     const again = { again: true };
     if (state.status === 'validating') await this.queue.plan(spec, again);
-    if (['cancelling', 'finalizing', 'expired'].includes(state.status)) await this.queue.finish(spec, state.run, again);
+    if (['cancelling', 'finalizing'].includes(state.status)) await this.queue.finish(spec, state.run, again);
     if (state.status !== 'in_progress') return;
     if (!state.paused) await this.queueFirst(spec, state.chunks, state.run, again);
     if (state.chunksDone >= state.chunks) await this.queue.finish(spec, state.run, again);

@@ -56,6 +56,8 @@ export type JobError = z.output<typeof JobError>;
 export interface JobState {
   status: JobStatus;
   paused: boolean;
+  /** Its completion window was over before it was done. */
+  late: boolean;
   /** Grows whenever its tasks are queued anew: tasks of an earlier run are dropped. */
   run: number;
   /** Undefined until the input has been read through. */

@@ -57,8 +57,9 @@ class BatchFormat implements LineFormat {
   }
 
   answered(line: Line, { status, requestId, body }: GatewayAnswer): LineResult {
-    // The body is JSON already: it is not parsed, only to be written again.
-    const response = `{"status_code":${status},"request_id":${JSON.stringify(requestId)},"body":${body}}`;
+    // The gateway's body is JSON already: it is not parsed, only to be written again. A proxy's page need not be.
+    const json = status < 400 || isJson(body) ? body : JSON.stringify({ error: errorOf(body) });
+    const response = `{"status_code":${status},"request_id":${JSON.stringify(requestId)},"body":${json}}`;
     return { failed: status >= 400, text: this.#text(line, response, null) };
   }
 
@@ -69,6 +70,14 @@ class BatchFormat implements LineFormat {
   #text(line: Line, response: string, error: unknown): string {
     const id = JSON.stringify(`batch_req_${randomUUID().replaceAll('-', '')}`);
     return `{"id":${id},"custom_id":${JSON.stringify(customId(line))},"response":${response},"error":${JSON.stringify(error)}}`;
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    return typeof JSON.parse(text) === 'object' && !text.includes('\n');
+  } catch {
+    return false;
   }
 }
 

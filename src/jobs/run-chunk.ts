@@ -13,8 +13,6 @@ export interface ChunkRun {
   client: GatewayClient;
   format: LineFormat;
   signal: AbortSignal;
-  /** Resolves when the owner's documents may be sent: their rate is limited. */
-  turn: (documents: number) => Promise<void>;
 }
 
 /**
@@ -22,9 +20,8 @@ export interface ChunkRun {
  * @throws UNAVAILABLE when the gateway does not serve: nothing is written
  */
 export async function runChunk(run: ChunkRun): Promise<{ completed: number; failed: number }> {
-  const { spec, index, chunk, store, turn } = run;
+  const { spec, index, chunk, store } = run;
   const lines = await readChunk(store, spec.input, index, chunk);
-  await turn(lines.length);
   const results = await Promise.all(lines.map((line) => runLine(run, line)));
   return writeParts(run, results);
 }

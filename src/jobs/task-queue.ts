@@ -8,8 +8,14 @@ import { keyPrefix } from './redis.js';
 export const Task = z.discriminatedUnion('kind', [
   /** Reads the input through, and cuts it into chunks. */
   z.object({ kind: z.literal('plan'), job: z.string() }),
-  /** Embeds the documents of a chunk. */
-  z.object({ kind: z.literal('chunk'), job: z.string(), chunk: z.number(), run: z.number() }),
+  /** Embeds the documents of a chunk. `turn`: it has waited for its turn. */
+  z.object({
+    kind: z.literal('chunk'),
+    job: z.string(),
+    chunk: z.number(),
+    run: z.number(),
+    turn: z.boolean().default(false),
+  }),
   /** Joins what the chunks came to. */
   z.object({ kind: z.literal('finish'), job: z.string() }),
   /** The completion window is over. */
@@ -39,7 +45,7 @@ export interface AddOptions {
 export interface TaskQueueOptions {
   flow: string;
   attempts: number;
-  /** How long tasks that failed for good are shown. */
+  /** How long files and finished jobs are kept, and tasks that failed for good are shown. */
   retentionMs: number;
 }
 
@@ -70,7 +76,7 @@ export class TaskQueue {
   }
 
   async chunk({ id, priority }: JobSpec, chunk: number, run: number, options?: AddOptions): Promise<void> {
-    const task: Task = { kind: 'chunk', job: id, chunk, run };
+    const task: Task = { kind: 'chunk', job: id, chunk, run, turn: false };
     await this.#add(task, `${id}-chunk-${chunk}-${run}`, { priority: PRIORITY[priority] }, options);
   }
 
@@ -88,7 +94,8 @@ export class TaskQueue {
 
   async tidyRegularly(): Promise<void> {
     const template = { name: 'tidy', data: { kind: 'tidy' } satisfies Task };
-    await this.bull.upsertJobScheduler('tidy', { every: TIDY_MS }, template);
+    const every = Math.min(TIDY_MS, this.options.retentionMs);
+    await this.bull.upsertJobScheduler('tidy', { every }, template);
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
-import { UnrecoverableError, WaitingError, Worker, type Job as BullJob } from 'bullmq';
+import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job as BullJob } from 'bullmq';
 import { LRUCache } from 'lru-cache';
 import { ClipflowError, toClipflowError } from '../errors.js';
 import type { Flow } from '../flow/flow.js';
@@ -11,9 +10,9 @@ import { serveMetrics } from '../telemetry/metrics-server.js';
 import { joinParts } from './finish.js';
 import { GatewayClient, type GatewayClientOptions } from './gateway-client.js';
 import type { Job, JobError } from './job.js';
-import { JobBook } from './job-book.js';
+import { hasEnded, JobBook } from './job-book.js';
 import { JobControl } from './job-control.js';
-import type { LineIndex } from './lines.js';
+import { documentsOf, type LineIndex } from './lines.js';
 import { planJob, readIndex } from './plan.js';
 import { connectRedis, keyPrefix } from './redis.js';
 import { lineFormat } from './requests.js';
@@ -114,9 +113,12 @@ class TaskRunner {
     const task = Task.parse(bull.data);
     const started = performance.now();
     try {
+      const ms = await this.#untilTurn(task);
+      if (ms > 0) await wait(bull, ms, token);
       await this.#do(task, bull.attemptsMade + 1 >= this.flow.jobs.attempts);
       this.metrics.taskDone(task.kind, 'ok', (performance.now() - started) / 1000);
     } catch (thrown) {
+      if (thrown instanceof DelayedError) throw thrown;
       const { code, message } = toClipflowError(thrown);
       this.metrics.taskDone(task.kind, 'failed', (performance.now() - started) / 1000);
       if (this.#stopping.signal.aborted) {
@@ -161,22 +163,17 @@ class TaskRunner {
   }
 
   async #chunk({ spec, state }: Job, { chunk, run }: Task & { kind: 'chunk' }, lastAttempt: boolean): Promise<void> {
-    const wanted = state.status === 'in_progress' || state.status === 'completed';
-    if (!wanted || state.paused || run !== state.run) return;
+    if (!isWanted(state, run)) return;
     const index = await this.#indexOf(spec);
     const format = lineFormat(spec, (name) => this.sources.of(name));
     const common = { spec, index, chunk, store: this.store, format };
-    const turn = (documents: number): Promise<void> => this.#turn(spec.owner, documents);
     const signal = this.#stopping.signal;
     try {
-      await this.#count(
-        spec,
-        await runChunk({ ...common, client: this.client, signal, turn }),
-        common.chunk,
-        state,
-        run,
-      );
+      await this.#count(spec, await runChunk({ ...common, client: this.client, signal }), chunk, state, run);
     } catch (thrown) {
+      const { code, message } = toClipflowError(thrown);
+      // The input: what a line names and is not there fails that line alone.
+      if (code === 'NOT_FOUND') return this.#fail(spec.id, { code: 'not_found', message, line: null });
       if (lastAttempt && !signal.aborted) {
         const counts = await giveUpChunk(common, toClipflowError(thrown));
         await this.#count(spec, counts, chunk, state, run);
@@ -202,16 +199,17 @@ class TaskRunner {
     const { spec, state } = job;
     const { book } = this.control;
     const expiresAt = Date.now() + this.flow.jobs.retentionMs;
-    const end = { cancelling: 'cancelled', expired: 'expired' }[state.status as string] ?? 'completed';
+    const end = state.status === 'cancelling' ? 'cancelled' : state.late ? 'expired' : 'completed';
+    if (hasEnded(job) && state.status !== 'completed') return;
     if (end === 'completed' && state.chunksDone < state.chunks) return;
     if (state.lines !== undefined) {
       if (end === 'completed') await book.move(spec.id, ['in_progress', 'completed'], 'finalizing');
       const index = await this.#indexOf(spec);
       const format = lineFormat(spec, (name) => this.sources.of(name));
       const files = await joinParts({ job, index, store: this.store, book, format, expiresAt });
-      await book.move(spec.id, [state.status, 'finalizing'], end as Job['state']['status'], files);
+      await book.move(spec.id, [state.status, 'finalizing'], end, files);
     } else {
-      await book.move(spec.id, [state.status], end as Job['state']['status']);
+      await book.move(spec.id, [state.status], end);
     }
     await book.ended(spec, expiresAt);
     await this.control.queue.ended(spec);
@@ -226,11 +224,13 @@ class TaskRunner {
     this.log.warn({ event: 'job_failed', job: id, ...error });
   }
 
-  async #turn(owner: string, documents: number): Promise<void> {
+  /** Takes the turn of a chunk, once, where the rate of its owner is limited: milliseconds until then. */
+  async #untilTurn(task: Task): Promise<number> {
     const { rate } = this.flow.jobs;
-    if (rate === undefined) return;
-    const ms = await this.control.book.turn(owner, documents, rate);
-    if (ms > 0) await delay(ms, undefined, { signal: this.#stopping.signal });
+    if (rate === undefined || task.kind !== 'chunk' || task.turn) return 0;
+    const job = await this.control.book.job(task.job);
+    if (!job || !isWanted(job.state, task.run)) return 0;
+    return this.control.book.turn(job.spec.owner, documentsOf(await this.#indexOf(job.spec), task.chunk), rate);
   }
 
   async #indexOf(spec: Job['spec']): Promise<LineIndex> {
@@ -240,4 +240,15 @@ class TaskRunner {
     this.#indexes.set(spec.id, index);
     return index;
   }
+}
+
+function isWanted({ status, paused, run }: Job['state'], runOfTask: number): boolean {
+  return (status === 'in_progress' || status === 'completed') && !paused && run === runOfTask;
+}
+
+/** Puts a task back until its turn: tasks of other owners go on meanwhile. */
+async function wait(bull: BullJob, ms: number, token: string | undefined): Promise<never> {
+  await bull.updateData({ ...(bull.data as Task), turn: true });
+  await bull.moveToDelayed(Date.now() + ms, token);
+  throw new DelayedError();
 }
