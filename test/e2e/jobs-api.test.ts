@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict';
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { FlowProcess } from '../support/flow-process.js';
+import { JobsClient, jobsFlow, type JobObject } from '../support/jobs.js';
+import { RedisServer } from '../support/redis-server.js';
+import { readFixture } from '../support/samples.js';
+import { cosine } from '../support/vectors.js';
+
+interface OutputLine {
+  index: number;
+  id?: string;
+  embedding: number[];
+}
+
+const TOKENS = { alice: 'a secret of alice', bob: 'a secret of bob' };
+
+/** By Python. */
+const skills = readFixture<{ texts: { text: string; embedding: number[] }[] }>('skills', 'expected.json');
+const known = skills.texts.filter(({ text }) => text !== '');
+const pictures = Object.entries(readFixture<Record<string, number[]>>('images', 'embeddings.json'));
+
+let folder: string;
+let redis: RedisServer;
+let flow: FlowProcess;
+let alice: JobsClient;
+let bob: JobsClient;
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'clipflow-jobs-'));
+  const tokens = Object.entries(TOKENS).map(([name, token]) => ({
+    name,
+    sha256: createHash('sha256').update(token).digest('hex'),
+  }));
+  writeFileSync(join(folder, 'tokens.yml'), JSON.stringify({ tokens }));
+  redis = await RedisServer.start();
+  const sources = { samples: 'models/tiny-clip/samples' };
+  const text = jobsFlow(redis.url, join(folder, 'files'), { chunk: 10, sources });
+  flow = await FlowProcess.start({ text, env: { CLIPFLOW_TOKENS_FILE: join(folder, 'tokens.yml') } });
+  alice = new JobsClient(() => flow.url, { authorization: `Bearer ${TOKENS.alice}` });
+  bob = new JobsClient(() => flow.url, { authorization: `Bearer ${TOKENS.bob}` });
+});
+after(async () => {
+  await flow.stop();
+  await redis[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const documents = (count: number): { id: string; text: string }[] =>
+  Array.from({ length: count }, (_, i) => ({ id: `d${i}`, text: `a red circle ${i}` }));
+
+async function output(job: JobObject): Promise<Buffer> {
+  const response = await alice.request(`/jobs/${job.id}/output`);
+  assert.equal(response.status, 200);
+  return Buffer.from(await response.arrayBuffer());
+}
+
+/** A NumPy file of float32 rows, by its published format. */
+function rowsOf(npy: Buffer): Float32Array[] {
+  assert.equal(npy.subarray(1, 6).toString('latin1'), 'NUMPY');
+  const end = 10 + npy.readUInt16LE(8);
+  const header = npy.subarray(10, end).toString('latin1');
+  const [, rows = 0, columns = 0] = /'descr': '<f4', .*'shape': \((\d+), (\d+)\)/.exec(header)?.map(Number) ?? [];
+  assert.equal(npy.length, end + rows * columns * 4);
+  const numbers = new Float32Array(new Uint8Array(npy.subarray(end)).buffer);
+  return Array.from({ length: rows }, (_, row) => numbers.slice(row * columns, (row + 1) * columns));
+}
+
+describe('what a job answers with', () => {
+  test('texts: the embeddings of /v1/embeddings, number for number, and those that Python computes', async () => {
+    const input = { documents: known.map(({ text }, i) => (i === 0 ? text : { id: `d${i}`, text })) };
+    const id = await alice.start({ input, metadata: { what: 'texts' } });
+    const job = await alice.ended(id);
+    assert.deepEqual([job.status, job.progress.completed, job.progress.percent], ['completed', known.length, 100]);
+    const text = (await output(job)).toString('utf8');
+    assert.equal(text, await alice.content(job.output_file_id));
+    const lines = await alice.lines<OutputLine>(job.output_file_id);
+    const direct = await alice.json<{ data: OutputLine[] }>('/embeddings', { input: known.map((one) => one.text) });
+    assert.deepEqual(
+      lines.map(({ index, id: name, embedding }) => ({ index, id: name, embedding })),
+      direct.data.map(({ embedding }, index) => ({ index, id: index === 0 ? undefined : `d${index}`, embedding })),
+    );
+    lines.forEach(({ embedding }, i) => assert.ok(cosine(embedding, known[i]?.embedding ?? []) > 0.9999));
+    assert.equal(job.error_file_id, null);
+    const shown = await alice.json<{ metadata: unknown }>(`/jobs/${id}`);
+    assert.deepEqual(shown.metadata, { what: 'texts' });
+  });
+
+  test('npy: a row for each document, NaN where one failed; normalized as asked', async () => {
+    const texts = known.map(({ text }) => ({ text }));
+    const input = { documents: [...texts.slice(0, 5), { image: 'bm90IGFuIGltYWdl' }, ...texts.slice(5)] };
+    const job = await alice.ended(await alice.start({ input, output: 'npy', normalized: false }));
+    const rows = rowsOf(await output(job));
+    assert.equal(rows.length, known.length + 1);
+    assert.ok(rows[5]?.every(Number.isNaN));
+    const good = rows.filter((_, row) => row !== 5);
+    // The model's own length is the fixture's: what Python computes is not normalized.
+    good.forEach((row, i) => {
+      assert.ok(cosine(row, known[i]?.embedding ?? []) > 0.9999);
+      assert.ok(Math.abs(Math.hypot(...row) / Math.hypot(...(known[i]?.embedding ?? [])) - 1) < 1e-3);
+    });
+    const [error] = await alice.lines<{ line: number; index: number; error: { code: string } }>(job.error_file_id);
+    assert.deepEqual([error?.line, error?.index, error?.error.code], [6, 5, 'invalid_document']);
+  });
+
+  test('images of a source of the flow', async () => {
+    const job = await alice.ended(await alice.start({ input: { source: 'samples', prefix: '00' } }));
+    const lines = await alice.lines<OutputLine>(job.output_file_id);
+    const names = lines.map(({ id }) => id);
+    assert.deepEqual(names, [...names].sort());
+    const listed = pictures.filter(([name]) => name.startsWith('00'));
+    assert.ok(listed.length > 0);
+    for (const [name, wanted] of listed) {
+      const found = lines.find(({ id }) => id === name);
+      assert.ok(cosine(found?.embedding ?? [], wanted) > 0.999, name);
+    }
+  });
+
+  test('an uploaded file of documents', async () => {
+    const lines = known.slice(0, 3).map(({ text }) => JSON.stringify({ text }));
+    const file = await alice.upload(`${lines.join('\r\n')}\r\n\r\n`);
+    const job = await alice.ended(await alice.start({ input: { file } }));
+    const made = await alice.lines<OutputLine>(job.output_file_id);
+    assert.deepEqual(
+      made.map(({ embedding }, i) => cosine(embedding, known[i]?.embedding ?? []) > 0.9999),
+      [true, true, true],
+    );
+  });
+});
+
+test('progress as server-sent events, up to the end', async () => {
+  const id = await alice.start({ input: { documents: documents(300) } });
+  const response = await alice.request(`/jobs/${id}/events`);
+  assert.match(response.headers.get('content-type') ?? '', /^text\/event-stream/);
+  const events = (await response.text()).split('\n\n').flatMap((one) => {
+    const [, event, data] = /^event: (\w+)\ndata: (.*)$/.exec(one) ?? [];
+    return event === undefined || data === undefined ? [] : [{ event, job: JSON.parse(data) as JobObject }];
+  });
+  assert.deepEqual([...new Set(events.map(({ event }) => event))], ['progress', 'end']);
+  const completed = events.map(({ job }) => job.progress.completed);
+  assert.deepEqual(
+    completed,
+    [...completed].sort((a, b) => a - b),
+  );
+  const last = events.at(-1)?.job;
+  assert.deepEqual([last?.status, last?.progress.completed, last?.progress.total], ['completed', 300, 300]);
+  // One that has ended is told at once.
+  assert.match(await (await alice.request(`/jobs/${id}/events`)).text(), /event: end\n/);
+});
+
+describe('owners', () => {
+  test('jobs, their events and output, and files are their owner’s alone', async () => {
+    const file = await alice.upload('{"text": "a red circle"}\n');
+    const id = await alice.start({ input: { file } });
+    const job = await alice.ended(id);
+    assert.ok(job.output_file_id);
+    const paths = [
+      `/jobs/${id}`,
+      `/jobs/${id}/events`,
+      `/jobs/${id}/output`,
+      `/files/${file}`,
+      `/files/${file}/content`,
+    ];
+    for (const path of [...paths, `/files/${job.output_file_id}/content`]) {
+      const response = await bob.request(path);
+      assert.equal(response.status, 404, path);
+      assert.match(await response.text(), /"code":"not_found"/);
+    }
+    for (const action of ['cancel', 'pause', 'resume', 'retry'])
+      assert.equal((await bob.request(`/jobs/${id}/${action}`, {})).status, 404, action);
+    assert.equal((await bob.request('/jobs', { input: { file } })).status, 404);
+    assert.equal((await bob.request('/batches', { input_file_id: file, endpoint: '/v1/embeddings' })).status, 404);
+    const listOf = async (client: JobsClient, path: string): Promise<string[]> =>
+      (await client.json<{ data: { id: string }[] }>(path)).data.map((one) => one.id);
+    assert.deepEqual(await listOf(bob, '/jobs'), []);
+    assert.deepEqual(await listOf(bob, '/files'), []);
+    assert.ok((await listOf(alice, '/jobs')).includes(id));
+    const nobody = new JobsClient(() => flow.url);
+    for (const path of ['/jobs', '/files', '/batches']) assert.equal((await nobody.request(path)).status, 401, path);
+  });
+
+  test('the page of the queue asks for the same tokens', async () => {
+    const page = (headers: Record<string, string>, path = ''): Promise<Response> =>
+      fetch(`${flow.url}/queues${path}`, { headers });
+    const basic = (password: string): Record<string, string> => ({
+      authorization: `Basic ${Buffer.from(`me:${password}`).toString('base64')}`,
+    });
+    const refused = await page({});
+    assert.equal(refused.status, 401);
+    assert.match(refused.headers.get('www-authenticate') ?? '', /^Basic realm=/);
+    assert.equal((await page(basic('a guess'))).status, 401);
+    assert.equal((await page(basic('a guess'), '/api/queues')).status, 401);
+    const shown = await page(basic(TOKENS.alice));
+    assert.equal(shown.status, 200);
+    assert.match(await shown.text(), /<title>clipflow<\/title>/i);
+    const api = await page({ authorization: `Bearer ${TOKENS.bob}` }, '/api/queues');
+    assert.match(await api.text(), /"name":"jobs"/);
+  });
+});
+
+test('an idempotency key stands for one job of its owner', async () => {
+  const headers = { 'idempotency-key': randomUUID() };
+  const ask = async (client: JobsClient, text: string): Promise<JobObject> =>
+    (await (await client.request('/jobs', { input: { documents: [text] } }, headers)).json()) as JobObject;
+  const asked = await Promise.all(['one', 'one', 'one'].map((text) => ask(alice, text)));
+  assert.equal(new Set(asked.map(({ id }) => id)).size, 1);
+  const [first] = asked;
+  assert.ok(first);
+  assert.equal((await alice.ended(first.id)).progress.total, 1);
+  assert.equal((await ask(alice, 'one')).status, 'completed');
+  assert.notEqual((await ask(bob, 'one')).id, first.id);
+});
+
+test('lists come in pages, the newest first; a batch is found between many jobs', async () => {
+  const upload = await bob.upload('{"text": "x"}\n');
+  const batches = [await bob.startBatch(upload)];
+  const ids: string[] = [];
+  for (let i = 0; i < 5; i++) ids.unshift(await bob.start({ input: { documents: [`${i}`] } }));
+  batches.unshift(await bob.startBatch(upload));
+  interface Page {
+    data: { id: string }[];
+    has_more: boolean;
+    last_id: string | null;
+  }
+  const all = async (path: string, limit: number): Promise<string[]> => {
+    const found: string[] = [];
+    for (let after = ''; ;) {
+      const page = await bob.json<Page>(`${path}?limit=${limit}${after}`);
+      found.push(...page.data.map(({ id }) => id));
+      if (!page.has_more) return found;
+      assert.equal(page.data.length, limit);
+      after = `&after=${page.last_id}`;
+    }
+  };
+  assert.deepEqual(await all('/batches', 1), batches);
+  assert.deepEqual((await all('/jobs', 3)).slice(0, 7), [batches[0], ...ids, batches[1]]);
+});
