@@ -94,26 +94,27 @@ async function makeJob(context: ProtocolContext, api: JobsApi, request: FastifyR
       `"${input.source}" is none of the sources of this flow, which are: ${known}`,
     );
   }
-  return api.run(async () => {
-    const id = await api.idFor('job', owner, request);
-    const lines = linesOf(input);
-    // One that bears the key of an earlier request is answered with that one's job.
-    if (lines && !(await api.control.book.job(id))) await api.store.write(keys.input(id), jsonLines(lines));
-    const parameters = { model: served, dimensions, normalized };
-    const job: NewJob = {
-      id,
-      kind: 'embed',
-      endpoint: '/v1/embeddings',
-      parameters: JSON.parse(JSON.stringify(parameters)) as Record<string, unknown>,
-      output: body.output,
-      priority: body.priority,
-      metadata: body.metadata ?? null,
-      completionWindow: body.completion_window,
-      ...('file' in input && { inputFileId: input.file }),
-      ...('source' in input && { source: { name: input.source, prefix: input.prefix } }),
-    };
-    return jobObject(await api.start(job, owner));
+  const lines = linesOf(input);
+  const { id, known } = await api.run(async () => {
+    const wanted = await api.idFor('job', owner, request);
+    return { id: wanted, known: (await api.control.book.job(wanted)) !== undefined };
   });
+  // One that bears the key of an earlier request is answered with that one's job.
+  if (lines && !known) await api.store.write(keys.input(id), jsonLines(lines));
+  const parameters = { model: served, dimensions, normalized };
+  const job: NewJob = {
+    id,
+    kind: 'embed',
+    endpoint: '/v1/embeddings',
+    parameters: JSON.parse(JSON.stringify(parameters)) as Record<string, unknown>,
+    output: body.output,
+    priority: body.priority,
+    metadata: body.metadata ?? null,
+    completionWindow: body.completion_window,
+    ...('file' in input && { inputFileId: input.file }),
+    ...('source' in input && { source: { name: input.source, prefix: input.prefix } }),
+  };
+  return jobObject(await api.run(() => api.start(job, owner)));
 }
 
 function linesOf(input: z.output<typeof Input>): readonly object[] | undefined {

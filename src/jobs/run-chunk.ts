@@ -42,8 +42,10 @@ async function runLine({ spec, client, format, signal }: ChunkRun, line: Line): 
   let request;
   try {
     request = await format.request(line);
-  } catch (error) {
-    return format.failed(line, toClipflowError(error));
+  } catch (thrown) {
+    const error = toClipflowError(thrown);
+    if (error.retryable) throw error; // The source of the images is away: no fault of the line.
+    return format.failed(line, error);
   }
   return format.answered(line, await client.post(request.path, request.body, spec.owner, signal));
 }

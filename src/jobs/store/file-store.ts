@@ -55,7 +55,34 @@ export function checkKey(key: string): string {
   throw new ClipflowError('INVALID_REQUEST', `"${key}" is no key of a file: expected letters, digits, . _ - and /`);
 }
 
-export function tooLarge(key: string, maxBytes: number): ClipflowError {
+/** @throws INVALID_REQUEST when what stands before the last slash could lead out of the store */
+export function checkPrefix(prefix: string): string {
+  const slash = prefix.lastIndexOf('/');
+  if (slash >= 0) checkPath(prefix.slice(0, slash));
+  return prefix;
+}
+
+/** Passes a content on, and counts its bytes. */
+export class MeasuredContent {
+  bytes = 0;
+
+  constructor(
+    private readonly key: string,
+    private readonly content: AsyncIterable<Uint8Array>,
+    private readonly maxBytes: number,
+  ) {}
+
+  /** @throws PAYLOAD_TOO_LARGE once there are more than `maxBytes` */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    for await (const piece of this.content) {
+      this.bytes += piece.byteLength;
+      if (this.bytes > this.maxBytes) throw tooLarge(this.key, this.maxBytes);
+      yield piece;
+    }
+  }
+}
+
+function tooLarge(key: string, maxBytes: number): ClipflowError {
   return new ClipflowError('PAYLOAD_TOO_LARGE', `${key} has more than ${maxBytes} bytes (jobs.file_bytes)`);
 }
 

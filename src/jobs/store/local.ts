@@ -7,8 +7,9 @@ import { pipeline } from 'node:stream/promises';
 import {
   checkKey,
   checkPath,
+  checkPrefix,
+  MeasuredContent,
   noSuchFile,
-  tooLarge,
   type ByteRange,
   type FileStore,
   type OpenOptions,
@@ -43,14 +44,7 @@ export class LocalFileStore implements FileStore {
   ): Promise<number> {
     const target = this.#path(checkKey(key));
     const unfinished = join(this.root, UNFINISHED, randomBytes(12).toString('hex'));
-    let bytes = 0;
-    const measured = async function* (): AsyncGenerator<Uint8Array> {
-      for await (const piece of content) {
-        bytes += piece.byteLength;
-        if (bytes > maxBytes) throw tooLarge(key, maxBytes);
-        yield piece;
-      }
-    };
+    const measured = new MeasuredContent(key, content, maxBytes);
     try {
       await pipeline(measured, createWriteStream(unfinished, { flush: true }));
       await mkdir(dirname(target), { recursive: true });
@@ -60,7 +54,7 @@ export class LocalFileStore implements FileStore {
       await rm(unfinished, { force: true });
       throw error;
     }
-    return bytes;
+    return measured.bytes;
   }
 
   async read(key: string, { start = 0, end }: ByteRange = {}): Promise<Readable> {
@@ -88,7 +82,7 @@ export class LocalFileStore implements FileStore {
   }
 
   async *list(prefix: string): AsyncGenerator<StoredFile> {
-    const slash = prefix.lastIndexOf('/');
+    const slash = checkPrefix(prefix).lastIndexOf('/');
     const folder = slash < 0 ? this.root : this.#path(prefix.slice(0, slash));
     for await (const path of walk(folder)) {
       const key = relative(this.root, path).split(sep).join('/');
