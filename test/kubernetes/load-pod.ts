@@ -99,7 +99,7 @@ async function overHttp() {
   counts.http += 1;
 }
 async function worker(call) {
-  while (!existsSync('/tmp/stop')) await call().catch((error) => counts.failures.push(String(error)));
+  while (!existsSync('/tmp/stop')) await call().catch((error) => counts.failures.push([error, error.cause, new Date().toISOString()].join(' ')));
 }
 const told = setInterval(() => console.log(JSON.stringify(counts)), 500);
 await Promise.all([overGrpc, overGrpc, overHttp, overHttp].map(worker));
