@@ -162,9 +162,9 @@ export class S3FileStore implements FileStore {
     });
   }
 
-  /** The connection may break in mid-file. */
+  /** The connection may break in mid-file: also before anybody reads, who hears of it then. */
   #withTypedErrors(body: Readable): Readable {
-    const typed = new PassThrough();
+    const typed = new PassThrough().on('error', () => {});
     body.once('error', (error) => typed.destroy(s3Error(error, this.place)));
     typed.once('close', () => body.destroy());
     return body.pipe(typed);
