@@ -39,6 +39,8 @@ function overlay(flow: Flow, flags: Flags, env: NodeJS.ProcessEnv): Flow {
   const models = flags.models ?? env.CLIPFLOW_MODELS ?? flow.models;
   const tokensFile = flags.tokensFile ?? env.CLIPFLOW_TOKENS_FILE ?? flow.tokensFile;
   const redis = redisUrl(flags.redis ?? env.CLIPFLOW_REDIS) ?? flow.redis;
+  // Where the files of jobs lie is the deployment's business, as a volume is.
+  const jobFiles = env.CLIPFLOW_JOBS_FILES;
   const uriAllow = flags.uriAllow ?? env.CLIPFLOW_URI_ALLOW;
   return {
     ...flow,
@@ -47,6 +49,7 @@ function overlay(flow: Flow, flags: Flags, env: NodeJS.ProcessEnv): Flow {
     models,
     tokensFile,
     redis,
+    ...(jobFiles === undefined || jobFiles === '' ? {} : { jobs: { ...flow.jobs, files: jobFiles } }),
     ...(uriAllow === undefined ? {} : { uri: { allow: parseUriAllow(uriAllow) } }),
     ...(flags.port === undefined ? {} : { gateway: { ...flow.gateway, listen: onPort(flow, flags.port) } }),
   };

@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import type { Flow } from '../flow/flow.js';
-import type { ExportedFile, FlowSource } from './export.js';
+import { JOBS_FOLDER, wantsJobs, type ExportedFile, type FlowSource } from './export.js';
 
 const IMAGES = {
   nats: 'nats:2.10-alpine',
@@ -10,9 +10,17 @@ const IMAGES = {
 };
 const TRANSPORT = 'nats://nats:4222';
 const METRICS_PORT = 9090;
+/** From the environment, or an .env file, of who runs `docker compose`. */
+const S3 = {
+  AWS_REGION: '${AWS_REGION:-us-east-1}',
+  AWS_ACCESS_KEY_ID: '${AWS_ACCESS_KEY_ID:-}',
+  AWS_SECRET_ACCESS_KEY: '${AWS_SECRET_ACCESS_KEY:-}',
+  AWS_ENDPOINT_URL_S3: '${AWS_ENDPOINT_URL_S3:-}',
+};
 
-/** A flow on one machine with Docker Compose: gateway, executors, NATS, Redis, Prometheus and Grafana. */
-export function compose(flow: Flow, { text, image }: FlowSource): ExportedFile[] {
+/** A flow on one machine with Docker Compose: gateway, executors, workers of bulk jobs, NATS, Redis, Prometheus and Grafana. */
+export function compose(flow: Flow, source: FlowSource): ExportedFile[] {
+  const { text, image } = source;
   const ports = flow.gateway.listen.map(({ port }) => port);
   const common = {
     image,
@@ -30,15 +38,18 @@ export function compose(flow: Flow, { text, image }: FlowSource): ExportedFile[]
       deploy: { replicas },
     },
   ]);
+  const gateway = {
+    ...common,
+    command: ['gateway', '/etc/clipflow/flow.yml'],
+    ports: ports.map((port) => `${port}:${port}`),
+    stop_grace_period: `${flow.gateway.graceMs / 1000 + 5}s`,
+  };
+  const jobs = wantsJobs(source);
   const project = {
     name: flow.name,
     services: {
-      gateway: {
-        ...common,
-        command: ['gateway', '/etc/clipflow/flow.yml'],
-        ports: ports.map((port) => `${port}:${port}`),
-        stop_grace_period: `${flow.gateway.graceMs / 1000 + 5}s`,
-      },
+      gateway: jobs ? withJobs(flow, gateway) : gateway,
+      ...(jobs ? { worker: withJobs(flow, worker(flow, common)) } : {}),
       ...Object.fromEntries(executors),
       nats: { image: IMAGES.nats, command: ['nats-server'], restart: 'unless-stopped' },
       redis: {
@@ -58,14 +69,14 @@ export function compose(flow: Flow, { text, image }: FlowSource): ExportedFile[]
         ports: ['3000:3000'],
       },
     },
-    volumes: { redis: {} },
+    volumes: { redis: {}, ...(jobs && !onS3(flow) ? { jobs: {} } : {}) },
   };
   const prometheus = {
     global: { scrape_interval: '5s' },
     scrape_configs: [
       { job_name: 'gateway', static_configs: [{ targets: [`gateway:${ports[0] ?? 51000}`] }] },
       // By DNS, so that each replica is found.
-      ...flow.executors.map(({ name }) => ({
+      ...[...flow.executors.map(({ name }) => name), ...(jobs ? ['worker'] : [])].map((name) => ({
         job_name: name,
         dns_sd_configs: [{ names: [name], type: 'A', port: METRICS_PORT }],
       })),
@@ -81,4 +92,35 @@ export function compose(flow: Flow, { text, image }: FlowSource): ExportedFile[]
     { path: 'prometheus.yml', text: stringify(prometheus) },
     { path: 'grafana.yml', text: stringify(grafana) },
   ];
+}
+
+interface Service {
+  environment: Record<string, string>;
+  volumes: string[];
+}
+
+function worker(flow: Flow, common: Service): Service {
+  const port = flow.gateway.listen.find(({ protocols }) => protocols.includes('http'))?.port ?? 51000;
+  const gateway = `${flow.gateway.tls ? 'https' : 'http'}://gateway:${port}`;
+  const settings = {
+    command: ['worker', '/etc/clipflow/flow.yml', `--monitoring-port=${METRICS_PORT}`],
+    stop_grace_period: `${flow.gateway.graceMs / 1000 + 5}s`,
+    deploy: { replicas: flow.jobs.workers },
+  };
+  return { ...common, ...settings, environment: { ...common.environment, CLIPFLOW_GATEWAY: gateway } };
+}
+
+/** What gateway and workers share: the files of jobs, and a token where the gateway asks for tokens. */
+function withJobs<T extends Service>(flow: Flow, service: T): T {
+  const token = { CLIPFLOW_WORKER_TOKEN: '${CLIPFLOW_WORKER_TOKEN:?any secret}' };
+  const files = onS3(flow) ? S3 : { CLIPFLOW_JOBS_FILES: JOBS_FOLDER };
+  return {
+    ...service,
+    environment: { ...service.environment, ...files, ...(flow.tokensFile === undefined ? {} : token) },
+    volumes: onS3(flow) ? service.volumes : [...service.volumes, `jobs:${JOBS_FOLDER}`],
+  };
+}
+
+function onS3({ jobs }: Flow): boolean {
+  return jobs.files.startsWith('s3://');
 }

@@ -1,7 +1,8 @@
 import { stringify } from 'yaml';
 import { ClipflowError } from '../errors.js';
 import type { ExecutorConfig, Flow } from '../flow/flow.js';
-import type { ExportedFile, FlowSource } from './export.js';
+import { JOBS_FOLDER, wantsJobs, type ExportedFile, type FlowSource } from './export.js';
+import { configMap, containerSecurity, labels, metadata, podSecurity, service, type Context } from './manifest.js';
 
 /** What preStop takes, and a margin, beyond the flow's grace. */
 const PRE_STOP_SECONDS = 5;
@@ -9,10 +10,11 @@ const MARGIN_SECONDS = 5;
 const START_SECONDS = 600;
 const NATS_IMAGE = 'nats:2.10-alpine';
 
-interface Context {
-  flow: Flow;
-  release: string;
-  image: string;
+/** What a part has beside what all have. */
+interface Extras {
+  env?: { name: string; value: string }[];
+  /** Uses the files of jobs, where there are any. */
+  jobs?: boolean;
 }
 
 /**
@@ -20,14 +22,16 @@ interface Context {
  * values, as a test sees to. `kubectl apply -k DIR`.
  * @throws INVALID_FLOW where an executor cannot run as a Deployment
  */
-export function kubernetes(flow: Flow, { text, image }: FlowSource): ExportedFile[] {
-  const context = { flow, release: flow.name, image };
+export function kubernetes(flow: Flow, source: FlowSource): ExportedFile[] {
+  const { text, image } = source;
+  const context = { flow, release: flow.name, image, jobs: checkJobs(flow, source) };
   const objects: [file: string, ...objects: object[]][] = [
     ['flow.yml', configMap(context, 'flow', { 'flow.yml': text })],
     ['gateway.yml', gateway(context), service(context, 'gateway', [{ name: 'clipflow', port: 51000 }])],
     ['nats.yml', ...nats(context)],
     ...flow.executors.map((executor): [string, object] => [`${executor.name}.yml`, deploymentOf(context, executor)]),
   ];
+  if (context.jobs) objects.push(['worker.yml', worker(context), jobsClaim(context)]);
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
@@ -45,7 +49,7 @@ export function kubernetes(flow: Flow, { text, image }: FlowSource): ExportedFil
 function gateway(context: Context): object {
   const probe = (path: string) => ({ httpGet: { path, port: 'clipflow', scheme: 'HTTP' } });
   const { graceMs } = context.flow.gateway;
-  return deployment(context, 'gateway', 1, PRE_STOP_SECONDS + graceMs / 1000 + MARGIN_SECONDS, {
+  const container = {
     args: ['gateway', '/etc/clipflow/flow.yml', '--port', '51000'],
     ports: [{ name: 'clipflow', containerPort: 51000 }],
     startupProbe: { ...probe('/healthz'), periodSeconds: 1, failureThreshold: 120 },
@@ -54,7 +58,44 @@ function gateway(context: Context): object {
     // Until the Service sends nothing more here.
     lifecycle: { preStop: { sleep: { seconds: PRE_STOP_SECONDS } } },
     resources: { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } },
-  });
+  };
+  const graceSeconds = PRE_STOP_SECONDS + graceMs / 1000 + MARGIN_SECONDS;
+  return deployment(context, 'gateway', 1, graceSeconds, container, { jobs: true });
+}
+
+function worker(context: Context): object {
+  const { flow, release } = context;
+  const probe = (path: string) => ({ httpGet: { path, port: 'metrics' } });
+  const container = {
+    args: ['worker', '/etc/clipflow/flow.yml', '--monitoring-port=9090'],
+    ports: [{ name: 'metrics', containerPort: 9090 }],
+    startupProbe: { ...probe('/healthz'), periodSeconds: 1, failureThreshold: 120 },
+    readinessProbe: { ...probe('/readyz'), periodSeconds: 2 },
+    livenessProbe: { ...probe('/healthz'), periodSeconds: 10, timeoutSeconds: 5 },
+    resources: { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } },
+  };
+  const env = [{ name: 'CLIPFLOW_GATEWAY', value: `http://${release}-gateway:51000` }];
+  const graceSeconds = flow.gateway.graceMs / 1000 + MARGIN_SECONDS;
+  return deployment(context, 'worker', flow.jobs.workers, graceSeconds, container, { env, jobs: true });
+}
+
+/** @throws INVALID_FLOW where jobs would have no Redis, or need secrets */
+function checkJobs({ redis, jobs, tokensFile, gateway }: Flow, source: FlowSource): boolean {
+  if (!wantsJobs(source)) return false;
+  if (redis !== undefined && !jobs.files.startsWith('s3://') && tokensFile === undefined && !gateway.tls) return true;
+  throw new ClipflowError(
+    'INVALID_FLOW',
+    'jobs: set `redis` in the flow too; for S3, tokens or TLS use the Helm chart, which knows of secrets',
+  );
+}
+
+function jobsClaim(context: Context): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: metadata(context, 'jobs'),
+    spec: { accessModes: ['ReadWriteMany'], resources: { requests: { storage: '20Gi' } } },
+  };
 }
 
 function deploymentOf(
@@ -78,8 +119,16 @@ function deploymentOf(
   });
 }
 
-function deployment(context: Context, part: string, replicas: number, graceSeconds: number, container: object): object {
+function deployment(
+  context: Context,
+  part: string,
+  replicas: number,
+  graceSeconds: number,
+  container: object,
+  { env = [], jobs = false }: Extras = {},
+): object {
   const { release, image } = context;
+  const files = jobs && context.jobs;
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -103,24 +152,28 @@ function deployment(context: Context, part: string, replicas: number, graceSecon
           terminationGracePeriodSeconds: graceSeconds,
           containers: [
             {
-              name: part === 'gateway' ? 'gateway' : 'executor',
+              name: part === 'gateway' || part === 'worker' ? part : 'executor',
               image,
               imagePullPolicy: 'IfNotPresent',
               env: [
                 { name: 'HOME', value: '/tmp' },
                 { name: 'CLIPFLOW_TRANSPORT', value: `nats://${release}-nats:4222` },
+                ...(files ? [{ name: 'CLIPFLOW_JOBS_FILES', value: JOBS_FOLDER }] : []),
+                ...env,
               ],
               ...container,
               securityContext: containerSecurity(),
               volumeMounts: [
                 { name: 'flow', mountPath: '/etc/clipflow', readOnly: true },
                 { name: 'tmp', mountPath: '/tmp' },
+                ...(files ? [{ name: 'jobs', mountPath: JOBS_FOLDER }] : []),
               ],
             },
           ],
           volumes: [
             { name: 'flow', configMap: { name: `${release}-flow` } },
             { name: 'tmp', emptyDir: {} },
+            ...(files ? [{ name: 'jobs', persistentVolumeClaim: { claimName: `${release}-jobs` } }] : []),
           ],
         },
       },
@@ -191,52 +244,4 @@ function nats(context: Context): object[] {
     service(context, 'nats', [{ name: 'nats', port: 4222 }]),
     routes,
   ];
-}
-
-function service(context: Context, part: string, ports: readonly { name: string; port: number }[]): object {
-  return {
-    apiVersion: 'v1',
-    kind: 'Service',
-    metadata: metadata(context, part),
-    spec: {
-      ...(part === 'gateway' ? { type: 'ClusterIP' } : {}),
-      selector: labels(context, part),
-      ports: ports.map((port) => ({ ...port, targetPort: port.name })),
-    },
-  };
-}
-
-function configMap(context: Context, part: string, data: Record<string, string>): object {
-  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata(context, part), data };
-}
-
-function metadata(context: Context, part: string, name = `${context.release}-${part}`): object {
-  return { name, labels: labels(context, part) };
-}
-
-function labels({ release }: Context, part: string): Record<string, string> {
-  return {
-    'app.kubernetes.io/name': 'clipflow',
-    'app.kubernetes.io/instance': release,
-    'app.kubernetes.io/component': part,
-  };
-}
-
-/** Pod Security `restricted`. */
-function podSecurity(): object {
-  return {
-    automountServiceAccountToken: false,
-    enableServiceLinks: false,
-    securityContext: {
-      runAsNonRoot: true,
-      runAsUser: 1000,
-      runAsGroup: 1000,
-      fsGroup: 1000,
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
-  };
-}
-
-function containerSecurity(): object {
-  return { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } };
 }

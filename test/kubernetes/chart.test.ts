@@ -97,6 +97,62 @@ describe('the chart', { skip }, () => {
     assert.ok(store.spec.template.spec.containers[0]?.args?.includes('--shard=$(SHARD)'));
   });
 
+  describe('bulk jobs', () => {
+    const pod = (manifest: Manifest): string => JSON.stringify(manifest.spec.template.spec);
+
+    test('a worker that shares a volume with the gateway, and Redis', async () => {
+      const manifests = await rendered('-f', `${CHART}/ci/jobs-values.yaml`);
+      const worker = find(manifests, 'Deployment', 'r-worker');
+      assert.equal(worker.spec.replicas, 2);
+      assert.deepEqual(worker.spec.template.spec.containers[0]?.args?.slice(0, 2), [
+        'worker',
+        '/etc/clipflow/flow.yml',
+      ]);
+      for (const part of [worker, find(manifests, 'Deployment', 'r-gateway')]) {
+        assert.match(pod(part), /"claimName":"r-jobs"/);
+        assert.match(pod(part), /"CLIPFLOW_JOBS_FILES","value":"\/jobs"/);
+        assert.match(pod(part), /"CLIPFLOW_REDIS","value":"redis:\/\/r-redis:6379"/);
+      }
+      assert.doesNotMatch(pod(find(manifests, 'Deployment', 'r-clip')), /r-jobs/);
+      find(manifests, 'PersistentVolumeClaim', 'r-jobs');
+      find(manifests, 'PodDisruptionBudget', 'r-worker');
+    });
+
+    test('S3, secrets, TLS and KEDA: no volume, and nothing secret in a manifest', async () => {
+      const manifests = await rendered('-f', `${CHART}/ci/jobs-s3-values.yaml`);
+      for (const part of ['r-worker', 'r-gateway']) {
+        const text = pod(find(manifests, 'Deployment', part));
+        assert.match(text, /"CLIPFLOW_JOBS_FILES","value":"s3:\/\/embeddings\/jobs"/);
+        assert.match(text, /"name":"CLIPFLOW_REDIS","valueFrom":\{"secretKeyRef":\{"name":"redis-url","key":"url"/);
+        assert.match(text, /"secretRef":\{"name":"s3-credentials"/);
+        assert.match(text, /"name":"CLIPFLOW_WORKER_TOKEN","valueFrom":\{"secretKeyRef":\{"name":"r-worker"/);
+        assert.doesNotMatch(text, /persistentVolumeClaim/);
+      }
+      const worker = pod(find(manifests, 'Deployment', 'r-worker'));
+      assert.match(worker, /"CLIPFLOW_GATEWAY","value":"https:\/\/r-gateway:51000"/);
+      assert.doesNotMatch(worker, /tls\.key/);
+      for (const part of ['r-worker', 'r-clip']) {
+        assert.match(JSON.stringify(find(manifests, 'ScaledObject', part).spec), /"queue":"bulk"/);
+      }
+    });
+
+    test('an HPA scales workers, and executors where that is wanted, by what jobs have left', async () => {
+      const hpa = ['--set', 'autoscaling.kind=hpa,autoscaling.metricsApi=true'];
+      const values = ['-f', `${CHART}/ci/jobs-values.yaml`, ...hpa];
+      const metrics = (manifests: Manifest[], part: string): number =>
+        JSON.stringify(find(manifests, 'HorizontalPodAutoscaler', part).spec).split('clipflow_bulk_documents').length -
+        1;
+      const plain = await rendered(...values);
+      assert.deepEqual([metrics(plain, 'r-worker'), metrics(plain, 'r-clip')], [1, 0]);
+      assert.equal(metrics(await rendered(...values, '--set', 'autoscaling.targetBulk=5000'), 'r-clip'), 1);
+    });
+
+    test('a flow without jobs has no worker, Redis or not', async () => {
+      const manifests = await rendered('--set', 'redis.enabled=true');
+      assert.ok(!manifests.some(({ metadata }) => ['r-worker', 'r-jobs'].includes(metadata.name)));
+    });
+  });
+
   const bad: [title: string, args: string[], reason: RegExp][] = [
     [
       'values for an executor that is not there',
@@ -122,6 +178,11 @@ describe('the chart', { skip }, () => {
     ['a value of the wrong type', ['--set', 'gateway.replicas=two'], /gateway.{1,3}replicas/],
     ['a second flow.yml', ['--set', 'files.flow\\.yml=x'], /files/],
     ['a value that is unknown', ['--set', 'gatway.replicas=2'], /gatway/],
+    [
+      'jobs without Redis',
+      ['--set-string', 'flow=with: {jobs: {}}\nexecutors: [{uses: X}]'],
+      /bulk jobs need Redis: set redis\.enabled/,
+    ],
     ['no NATS at all', ['--set', 'nats.enabled=false'], /nats\.url: needed where nats\.enabled is false/],
   ];
   for (const [title, args, reason] of bad) {

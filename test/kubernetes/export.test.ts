@@ -14,6 +14,14 @@ after(() => rmSync(folder, { recursive: true }));
 
 const FLOW = join(ROOT, 'flows', 'nats.yml');
 
+const JOBS_FLOW = join(folder, 'bulk-flow.yml');
+writeFileSync(
+  JOBS_FLOW,
+  `with: { name: bulk, redis: 'redis://redis.example:6379', jobs: { workers: 2 } }
+executors: [{ name: clip, uses: CLIPEncoder }]
+`,
+);
+
 interface Manifest {
   apiVersion: string;
   kind: string;
@@ -37,11 +45,12 @@ function essence({ kind, metadata: { name }, spec, data }: Manifest): [string, u
 
 describe('clipflow export', () => {
   test('kubernetes: what is in k8s/base is what it makes', async () => {
-    await clipflow('export', 'kubernetes', FLOW, '-o', folder);
+    const output = join(folder, 'base');
+    await clipflow('export', 'kubernetes', FLOW, '-o', output);
     const base = join(ROOT, 'k8s', 'base');
-    assert.deepEqual(readdirSync(folder).sort(), readdirSync(base).sort());
+    assert.deepEqual(readdirSync(output).sort(), readdirSync(base).sort());
     for (const file of readdirSync(base)) {
-      assert.equal(readFileSync(join(folder, file), 'utf8'), readFileSync(join(base, file), 'utf8'), file);
+      assert.equal(readFileSync(join(output, file), 'utf8'), readFileSync(join(base, file), 'utf8'), file);
     }
   });
 
@@ -54,6 +63,17 @@ describe('clipflow export', () => {
     const plain = new Map(exported.filter(({ kind }) => kind !== 'Kustomization').map(essence));
     assert.deepEqual([...plain.keys()].sort(), [...ofChart.keys()].sort());
     for (const [name, object] of plain) assert.deepEqual(object, ofChart.get(name), name);
+  });
+
+  test('kubernetes: the same with bulk jobs', { skip: without('helm') }, async () => {
+    const chart = manifests(await helm('template', 'bulk', CHART, '--set-file', `flow=${JOBS_FLOW}`));
+    const ofChart = new Map(chart.filter(({ kind }) => kind !== 'Pod').map(essence));
+    ofChart.delete('PodDisruptionBudget bulk-worker');
+    const exported = manifests(await clipflow('export', 'kubernetes', JOBS_FLOW));
+    const plain = exported.filter(({ kind }) => kind !== 'Kustomization');
+    for (const object of plain) assert.deepEqual(violations(object), [], object.metadata.name);
+    assert.deepEqual(Object.fromEntries(plain.map(essence)), Object.fromEntries(ofChart));
+    assert.ok(ofChart.has('Deployment bulk-worker') && ofChart.has('PersistentVolumeClaim bulk-jobs'));
   });
 
   test("kubernetes: what it makes is valid by Kubernetes' own schemas", async () => {
@@ -82,6 +102,9 @@ describe('clipflow export', () => {
       clipflow('export', 'kubernetes', wrong, '--plan', '--gpus', '2'),
       /puts 4 replicas on one GPU, but replicas_per_gpu is 3/,
     );
+    const jobs = join(folder, 'jobs-without-redis.yml');
+    writeFileSync(jobs, 'with: { jobs: {} }\nexecutors: [{ uses: CLIPEncoder, name: clip }]\n');
+    await assert.rejects(clipflow('export', 'kubernetes', jobs), /jobs: set `redis` in the flow too/);
     await assert.rejects(clipflow('export', 'kubernetis', file), /expected one of kubernetes, compose, flowchart/);
   });
 
@@ -97,6 +120,22 @@ describe('clipflow export', () => {
       assert.equal(services[part]?.environment?.CLIPFLOW_TRANSPORT, 'nats://nats:4222');
     }
     assert.equal(readFileSync(join(output, 'flow.yml'), 'utf8'), readFileSync(FLOW, 'utf8'));
+  });
+
+  test('compose: workers of bulk jobs, on one volume with the gateway', async () => {
+    const output = join(folder, 'compose-jobs');
+    await clipflow('export', 'compose', JOBS_FLOW, '-o', output);
+    const { services, volumes } = parse(readFileSync(join(output, 'compose.yml'), 'utf8')) as {
+      services: Record<string, { environment?: Record<string, string>; volumes?: string[] } | undefined>;
+      volumes: object;
+    };
+    assert.equal(services.worker?.environment?.CLIPFLOW_GATEWAY, 'http://gateway:51000');
+    for (const part of ['gateway', 'worker']) {
+      assert.equal(services[part]?.environment?.CLIPFLOW_JOBS_FILES, '/jobs');
+      assert.ok(services[part]?.volumes?.includes('jobs:/jobs'));
+    }
+    assert.ok(!services.clip?.volumes?.includes('jobs:/jobs'));
+    assert.deepEqual(Object.keys(volumes), ['redis', 'jobs']);
   });
 
   test('flowchart: every executor, and the way between them', async () => {

@@ -29,7 +29,7 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- range $index, $executor := $flow.executors -}}
   {{- $name := $executor.name | default (printf "executor%d" $index) -}}
   {{- if not (regexMatch "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" $name) }}{{ fail (printf "flow: executors[%d].name: %q: in Kubernetes, expected lower-case letters, digits and - only" $index $name) }}{{ end -}}
-  {{- if has $name (list "gateway" "nats" "redis") }}{{ fail (printf "flow: executors[%d].name: %q is taken by another part of the release" $index $name) }}{{ end -}}
+  {{- if has $name (list "gateway" "nats" "redis" "worker" "jobs") }}{{ fail (printf "flow: executors[%d].name: %q is taken by another part of the release" $index $name) }}{{ end -}}
   {{- if hasKey $names $name }}{{ fail (printf "flow: executors[%d].name: %q is there twice" $index $name) }}{{ end -}}
   {{- $_ := set $names $name true -}}
   {{- $named = append $named (merge (dict "name" $name) $executor) -}}
@@ -66,10 +66,62 @@ nats://{{ .Release.Name }}-nats:4222
 {{- if .Values.redis.enabled }}redis://{{ .Release.Name }}-redis:6379{{ else }}{{ .Values.redis.url }}{{ end -}}
 {{- end }}
 
+{{/* The flow's settings beside its executors. */}}
+{{- define "clipflow.with" -}}
+{{- $flow := include "clipflow.flow" . | fromYaml -}}
+{{- toYaml (merge (dict) ($flow.with | default dict) ($flow.gateway | default dict)) -}}
+{{- end }}
+
+{{/* Not empty where bulk jobs are served: the flow has `jobs`, even if they are all defaults. */}}
+{{- define "clipflow.jobs" -}}
+{{- $with := include "clipflow.with" . | fromYaml -}}
+{{- if hasKey $with "jobs" -}}
+  {{- if not (or .Values.redis.enabled .Values.redis.url .Values.redis.secret $with.redis) }}{{ fail "flow: jobs: bulk jobs need Redis: set redis.enabled, redis.url or redis.secret" }}{{ end -}}
+  true
+{{- end -}}
+{{- end }}
+
+{{/* Where gateways and workers keep the files of jobs: s3://..., or the volume. */}}
+{{- define "clipflow.jobFiles" -}}
+{{- $with := include "clipflow.with" . | fromYaml -}}
+{{- $ofFlow := dig "files" "" ($with.jobs | default dict) | toString -}}
+{{- if .Values.jobs.files }}{{ .Values.jobs.files }}{{ else if hasPrefix "s3://" $ofFlow }}{{ $ofFlow }}{{ else }}/jobs{{ end -}}
+{{- end }}
+
+{{/* What gateways and workers have beside `clipflow.env`. */}}
+{{- define "clipflow.jobsEnv" -}}
+{{- if include "clipflow.jobs" . -}}
+- { name: CLIPFLOW_JOBS_FILES, value: {{ include "clipflow.jobFiles" . | quote }} }
+{{- if .Values.gateway.tokensSecret }}
+- name: CLIPFLOW_WORKER_TOKEN
+  valueFrom: { secretKeyRef: { name: {{ .Release.Name }}-worker, key: token } }
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "clipflow.jobsEnvFrom" -}}
+{{- if and (include "clipflow.jobs" .) .Values.jobs.envSecret -}}
+envFrom:
+  - secretRef: { name: {{ .Values.jobs.envSecret }} }
+{{- end }}
+{{- end }}
+
+{{- define "clipflow.jobsMount" -}}
+{{- if and (include "clipflow.jobs" .) (eq (include "clipflow.jobFiles" .) "/jobs") -}}
+- { name: jobs, mountPath: /jobs }
+{{- end }}
+{{- end }}
+
+{{- define "clipflow.jobsVolume" -}}
+{{- if include "clipflow.jobsMount" . -}}
+- name: jobs
+  persistentVolumeClaim: { claimName: {{ .Values.jobs.storage.existingClaim | default (printf "%s-jobs" .Release.Name) }} }
+{{- end }}
+{{- end }}
+
 {{/* Seconds that the parts have to finish what they hold: the flow's. */}}
 {{- define "clipflow.grace" -}}
-{{- $flow := include "clipflow.flow" . | fromYaml -}}
-{{- $with := merge (dict) ($flow.with | default dict) ($flow.gateway | default dict) -}}
+{{- $with := include "clipflow.with" . | fromYaml -}}
 {{- $with.grace | default 30 -}}
 {{- end }}
 
@@ -90,8 +142,13 @@ capabilities: { drop: [ALL] }
 {{- define "clipflow.env" -}}
 - { name: HOME, value: /tmp }
 - { name: CLIPFLOW_TRANSPORT, value: {{ include "clipflow.nats" . | quote }} }
+{{- if .Values.redis.secret }}
+- name: CLIPFLOW_REDIS
+  valueFrom: { secretKeyRef: { name: {{ .Values.redis.secret }}, key: url } }
+{{- else }}
 {{- with include "clipflow.redis" . }}
 - { name: CLIPFLOW_REDIS, value: {{ . | quote }} }
+{{- end }}
 {{- end }}
 {{- if or .Values.models.cache.enabled .Values.models.cache.existingClaim }}
 - { name: HF_HUB_CACHE, value: /models }

@@ -45,6 +45,13 @@ describe('a flag goes over the environment, which goes over the flow', () => {
     assert.equal((await flowWith('{}', { logLevel: 'Critical' })).logLevel, 'fatal');
   });
 
+  test('CLIPFLOW_JOBS_FILES says where the files of jobs lie, and leaves the rest of jobs as it is', async () => {
+    const env = { CLIPFLOW_JOBS_FILES: '/jobs' };
+    const { jobs } = await flowWith('{jobs: {files: ./here, chunk: 7}}', {}, env);
+    assert.deepEqual([jobs.files, jobs.chunk], ['/jobs', 7]);
+    assert.equal((await flowWith('{jobs: {files: ./here}}', {}, { CLIPFLOW_JOBS_FILES: '' })).jobs.files, './here');
+  });
+
   test('what they cannot mean is INVALID_CONFIG', async () => {
     await assert.rejects(flowWith('{}', { logLevel: 'loud' }), { code: 'INVALID_CONFIG', message: /"loud"/ });
     await assert.rejects(flowWith('{}', { uriAllow: 'everything' }), { code: 'INVALID_CONFIG', message: /everything/ });
