@@ -223,8 +223,9 @@ export class Dispatcher {
     return setTimeout(() => this.#hedgeNow(slot, batch), Math.min(ms, MAX_TIMER_MS)).unref();
   }
 
-  /** Only on a replica that has nothing better to do. */
+  /** Only on a replica that has nothing better to do: to bulk work, interactive requests that may come are. */
   #hedgeNow(slot: Slot, batch: Batch): void {
+    if (batch.documents.interactive === 0 && this.#pace.yields) return;
     const second = this.#lanes.empty ? this.#slots.free(false, slot) : undefined;
     if (!second || !this.#hedge?.take()) return;
     this.observer.batchHedged(slot.id, batch.items.length);

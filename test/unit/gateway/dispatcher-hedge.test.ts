@@ -41,6 +41,14 @@ describe('a batch that takes far longer than usual', () => {
     assert.deepEqual(hedges, { sent: 1, won: 1 });
   });
 
+  test('stays with the first where it is bulk work and interactive requests come', async () => {
+    const { dispatcher, second, hedges } = await practised();
+    void dispatcher.submit(work('a'), { ...ENCODE, priority: 'bulk' });
+    await pass(LATE_MS);
+    assert.equal(second.held.length, 0);
+    assert.equal(hedges.sent, 0);
+  });
+
   test('may still be answered by the first; then the second is told to stop', async () => {
     const { dispatcher, first, second, hedges } = await practised();
     const answer = dispatcher.submit(work('a'), ENCODE);
