@@ -60,7 +60,8 @@ const FORM_BYTES = 2 ** 20;
 /** By what the caller says, before anything is read; what comes is counted too, as it is written. */
 function refuseTooLarge({ headers, raw }: FastifyRequest, fileBytes: number): void {
   if (!(Number(headers['content-length']) > fileBytes + FORM_BYTES)) return;
-  raw.read(0); // Node would read through, to the end, what nobody has begun to read.
+  // What nobody has begun to read Node reads to its end, once it is answered.
+  raw.once('data', () => raw.pause());
   const message = `the file is larger than this server takes: ${fileBytes} bytes (with.jobs.file_bytes of the flow)`;
   throw new ClipflowError('PAYLOAD_TOO_LARGE', message);
 }
@@ -84,13 +85,20 @@ async function receive(
   if (!request.isMultipart()) throw new ParameterError('file', 'send a form (multipart/form-data) with the file');
   await api.run(async () => {}); // Before gigabytes come in.
   let [purpose, filename, bytes] = ['batch', '', -1];
-  for await (const part of request.parts()) {
-    if (part.type === 'file') {
-      bytes = await api.store.write(keys.file(id), part.file, { maxBytes: api.flow.jobs.fileBytes });
-      ({ filename } = part);
-    } else if (part.fieldname === 'purpose') {
-      purpose = String(part.value);
+  try {
+    for await (const part of request.parts()) {
+      if (part.type === 'file') {
+        bytes = await api.store.write(keys.file(id), part.file, { maxBytes: api.flow.jobs.fileBytes });
+        ({ filename } = part);
+      } else if (part.fieldname === 'purpose') {
+        purpose = String(part.value);
+      }
     }
+  } catch (error) {
+    await api.store.remove(keys.file(id)); // The form may be wrong behind the file.
+    // The parser of forms gives its errors no code; those of disks and connections have one.
+    if (!(error instanceof Error) || 'code' in error) throw error;
+    throw new ParameterError('file', `the form is malformed: ${error.message}`);
   }
   if (bytes < 0) throw new ParameterError('file', 'is missing in the form');
   return { filename, purpose, bytes };
