@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job as BullJob } from 'bullmq';
 import { LRUCache } from 'lru-cache';
 import { ClipflowError, toClipflowError } from '../errors.js';
@@ -37,6 +38,7 @@ const STALLED_CHECK_MS = 5_000;
 /** A task that was under way when its worker died is not to blame: it only waits for the gateway. */
 const MAX_STALLED = 100;
 const INDEXES_KEPT = 32;
+const HAND_BACK_MS = 3_000;
 
 /** Starts a worker, which takes tasks from Redis. All it does is to wait for others, so it never misses to renew its locks. */
 export async function startWorker(flow: Flow, options: WorkerOptions, log: Logger): Promise<Running> {
@@ -79,8 +81,9 @@ export async function startWorker(flow: Flow, options: WorkerOptions, log: Logge
     drain: async () => {
       // What is under way goes back to the queue: it is done again from its start.
       tasks.stop();
-      await worker.close();
-      await queue.close();
+      const handedBack = worker.close().then(() => queue.close());
+      // Where Redis is away nothing can be handed back: others take it once the locks are over.
+      await Promise.race([handedBack, delay(HAND_BACK_MS)]);
       await client.close();
       stopMetrics();
       redis.disconnect();
