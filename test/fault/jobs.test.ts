@@ -27,7 +27,7 @@ const documents = (count: number): { id: string; text: string }[] =>
 /** A port of its choice would be another one after the restart. */
 async function startFlow(redis: RedisServer, name: string, jobs: Record<string, unknown> = {}): Promise<FlowProcess> {
   const args = ['--port', String(await freePort())];
-  return FlowProcess.start({ text: jobsFlow(redis.url, join(folder, name), jobs), args });
+  return FlowProcess.start({ text: jobsFlow(redis.url, join(folder, name), jobs, 2), args });
 }
 
 /** Kills the process that said `event` last, and waits for the one that takes its place. */

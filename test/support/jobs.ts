@@ -106,12 +106,12 @@ export class JobsClient {
 }
 
 /** A flow with bulk jobs in YAML. */
-export function jobsFlow(redis: string, files: string, jobs: Record<string, unknown> = {}): string {
+export function jobsFlow(redis: string, files: string, jobs: Record<string, unknown> = {}, replicas = 1): string {
   return JSON.stringify({
     jtype: 'Flow',
     with: { redis, jobs: { files, ...jobs } },
     executors: [
-      { name: 'clip', uses: 'CLIPEncoder', uses_with: { model_path: 'models/tiny-clip', device: 'cpu' }, replicas: 2 },
+      { name: 'clip', uses: 'CLIPEncoder', uses_with: { model_path: 'models/tiny-clip', device: 'cpu' }, replicas },
     ],
   });
 }
