@@ -11,6 +11,7 @@ import OpenAI from 'openai';
 import { z } from 'zod';
 import { FlowProcess, ROOT } from '../support/flow-process.js';
 import { findPython, pythonWith } from '../support/python.js';
+import { RedisServer } from '../support/redis-server.js';
 import { readFixture } from '../support/samples.js';
 import { cosine } from '../support/vectors.js';
 
@@ -46,17 +47,21 @@ function assertTexts(ours: readonly (readonly number[])[], wanted = texts): void
 const assertImage = (ours: readonly number[] = []): void => assertVector(ours, imageVectors[IMAGE], 0.999);
 
 let folder: string;
+let redis: RedisServer;
 let flow: FlowProcess;
 
 before(async () => {
+  redis = await RedisServer.start();
   folder = mkdtempSync(join(tmpdir(), 'clipflow-openai-'));
   const file = join(folder, 'tokens.yml');
   const sha256 = createHash('sha256').update(TOKEN).digest('hex');
   writeFileSync(file, `tokens: [{ name: alice, sha256: ${sha256} }]\n`);
-  flow = await FlowProcess.start({ env: { CLIPFLOW_TOKENS_FILE: file } });
+  const env = { CLIPFLOW_TOKENS_FILE: file, CLIPFLOW_REDIS: redis.url, XDG_DATA_HOME: folder };
+  flow = await FlowProcess.start({ env });
 });
 after(async () => {
   await flow.stop();
+  await redis[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true });
 });
 
@@ -187,6 +192,7 @@ describe('the openai client of Python', { skip }, () => {
     tokens: z.array(z.number()),
     model: z.literal(MODEL),
   });
+  const Batch = z.looseObject({ vectors: z.array(z.array(z.number())) });
   let outcomes: Record<string, unknown>;
 
   before(async () => {
@@ -221,6 +227,21 @@ describe('the openai client of Python', { skip }, () => {
     assertTexts([text ?? []], texts.slice(0, 1));
     assertImage(picture);
   });
+  test('files and batches', () => {
+    const { vectors, ...told } = Batch.parse(outcomes.batch);
+    assertTexts(vectors);
+    assert.deepEqual(told, {
+      status: 'completed',
+      metadata: { by: 'python' },
+      counts: [texts.length + 1, texts.length, 1],
+      ids: texts.map((_, i) => `r${i}`),
+      errors: [['bad', 404, 'model_not_found']],
+      listed: true,
+      deleted: true,
+    });
+    const cancelled = z.object({ status: z.string(), cancelled_at: z.number() }).parse(outcomes.cancelled_batch);
+    assert.equal(cancelled.status, 'cancelled');
+  });
   test('models', () => {
     assert.deepEqual(outcomes.models, [MODEL]);
     assert.equal(outcomes.model, MODEL);
@@ -244,6 +265,8 @@ describe('the openai client of Python', { skip }, () => {
     assertRaised('dimensions', 'BadRequestError', 400, 'invalid_request', 'dimensions');
     assertRaised('bad_image', 'BadRequestError', 400, 'invalid_document', 'input[1]');
     assertRaised('private_uri', 'BadRequestError', 400, 'uri_forbidden', 'input[0]');
+    for (const unknown of ['unknown_batch', 'unknown_file', 'unknown_input'])
+      assertRaised(unknown, 'NotFoundError', 404, 'not_found', null);
     assertRaised('no_token', 'AuthenticationError', 401, 'invalid_api_key', null);
   });
 });
