@@ -70,7 +70,8 @@ export function planFlow(flow: Flow, machine: Machine): Plan {
  */
 function devicesOf(executor: ExecutorConfig, machine: Machine): string[] | undefined {
   const { replicasPerGpu, env } = executor;
-  const visible = env.CUDA_VISIBLE_DEVICES ?? machine.cudaVisibleDevices ?? (replicasPerGpu === undefined ? undefined : 'RR');
+  const visible =
+    env.CUDA_VISIBLE_DEVICES ?? machine.cudaVisibleDevices ?? (replicasPerGpu === undefined ? undefined : 'RR');
   if (!isRoundRobin(visible)) return undefined;
   const { device } = executor.with;
   if (machine.gpus.length === 0) {
