@@ -4,12 +4,13 @@ import { ValidationError } from '../../src/document/validation-error.js';
 /**
  * Every body is read as JSON, whatever its content type says: people forget the header, and no endpoint takes anything
  * else. A syntax error is answered as FastAPI does.
+ * @param mayBeEmpty clients name a type even where they send no body
  */
-export function parseBodiesAsJson(app: FastifyInstance): void {
+export function parseBodiesAsJson(app: FastifyInstance, { mayBeEmpty = false } = {}): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
     try {
-      done(null, parse(body as Buffer));
+      done(null, mayBeEmpty && body.length === 0 ? undefined : parse(body as Buffer));
     } catch (error) {
       done(error as Error);
     }

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { parseBodiesAsJson } from '../http/body.js';
 import { speakOpenAi } from '../openai/routes.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import { addBatchRoutes } from './batches.js';
@@ -13,6 +14,7 @@ export async function addJobsRoutes(app: FastifyInstance, context: ProtocolConte
   await app.register(
     async (scope) => {
       speakOpenAi(scope, context);
+      parseBodiesAsJson(scope, { mayBeEmpty: true });
       await addFileRoutes(scope, jobs);
       addBatchRoutes(scope, jobs);
       addJobRoutes(scope, context, jobs);

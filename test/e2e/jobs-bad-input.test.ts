@@ -81,6 +81,10 @@ describe('a request for a job that is wrong names what is', () => {
     assert.deepEqual(await refused('/batches/batch_1/cancel', {}), missing);
     assert.deepEqual(await refused('/jobs', { input: { file: 'file-1' } }), missing);
     assert.deepEqual(await refused('/batches', { input_file_id: 'file-1', endpoint: '/v1/embeddings' }), missing);
+    // As the Python client of OpenAI asks: a type, and no body.
+    const headers = { 'content-type': 'application/json' };
+    const empty = await fetch(`${flow.url}/v1/batches/batch_1/cancel`, { method: 'POST', headers });
+    assert.equal(empty.status, 404);
     assert.deepEqual(await refused('/jobs?limit=1000'), [400, 'invalid_request', 'limit']);
     assert.deepEqual(await refused('/jobs/x/frobnicate', {}), [404, 'unknown_endpoint', null]);
   });
