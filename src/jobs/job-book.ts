@@ -258,8 +258,9 @@ function parseJob(hash: Record<string, string>): Job | undefined {
     state: {
       ...stored,
       lines: stored.lines,
-      outputFileId: stored.outputFileId,
-      errorFileId: stored.errorFileId,
+      // Empty where a retry has made none any more.
+      outputFileId: stored.outputFileId || undefined,
+      errorFileId: stored.errorFileId || undefined,
       paused: paused === '1',
       late: late === '1',
       errors: z.array(JobError).parse(JSON.parse(errors)),

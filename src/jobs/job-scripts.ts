@@ -49,10 +49,11 @@ const SCRIPTS = {
       local earlier = redis.call('HGET', KEYS[2], ARGV[1])
       if not earlier then return 0 end
       local c, f = string.match(earlier, '(%d+) (%d+)')
+      -- Lua's -0 is no integer to Redis.
       redis.call('HDEL', KEYS[2], ARGV[1])
       redis.call('HINCRBY', KEYS[1], 'chunksDone', -1)
-      redis.call('HINCRBY', KEYS[1], 'completed', -tonumber(c))
-      redis.call('HINCRBY', KEYS[1], 'failed', -tonumber(f))
+      redis.call('HINCRBY', KEYS[1], 'completed', 0 - tonumber(c))
+      redis.call('HINCRBY', KEYS[1], 'failed', 0 - tonumber(f))
       return 1`,
   },
   /** KEYS: when the owner's turn is next. ARGV: documents, documents per second. */

@@ -210,7 +210,7 @@ class TaskRunner {
       const index = await this.#indexOf(spec);
       const format = lineFormat(spec, (name) => this.sources.of(name));
       const files = await joinParts({ job, index, store: this.store, book, format, expiresAt });
-      await book.move(spec.id, [state.status, 'finalizing'], end, files);
+      await book.move(spec.id, [state.status, 'finalizing'], end, { outputFileId: '', errorFileId: '', ...files });
     } else {
       await book.move(spec.id, [state.status], end);
     }
