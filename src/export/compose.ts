@@ -54,7 +54,17 @@ export function compose(flow: Flow, source: FlowSource): ExportedFile[] {
       nats: { image: IMAGES.nats, command: ['nats-server'], restart: 'unless-stopped' },
       redis: {
         image: IMAGES.redis,
-        command: ['redis-server', '--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction'],
+        command: [
+          'redis-server',
+          '--protected-mode',
+          'no',
+          '--appendonly',
+          'yes',
+          '--save',
+          '',
+          '--maxmemory-policy',
+          'noeviction',
+        ],
         volumes: ['redis:/data'],
         restart: 'unless-stopped',
       },

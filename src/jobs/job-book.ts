@@ -197,8 +197,8 @@ export class JobBook {
   /** The job that the owner's key stands for: `id` unless the key was used within a day. */
   async idOfKey(owner: string, key: string, id: string): Promise<string> {
     const name = this.#key(`idempotency:${owner}:${key}`);
-    const earlier = await this.#redis.set(name, id, 'EX', IDEMPOTENCY_SECONDS, 'NX', 'GET');
-    return earlier ?? id;
+    if ((await this.#redis.set(name, id, 'EX', IDEMPOTENCY_SECONDS, 'NX')) === 'OK') return id;
+    return (await this.#redis.get(name)) ?? id;
   }
 
   /**
