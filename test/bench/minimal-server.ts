@@ -1,9 +1,8 @@
-import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
 import { Document } from '../../src/document/document.js';
 import { NdArray } from '../../src/document/ndarray.js';
 import { decodeDataRequest, encodeDataRequest } from '../../src/document/request.js';
 import { openBare } from './contenders/bare.js';
-import { METHOD } from './overhead/peer.js';
+import { serveUnary } from './serve-unary.js';
 import type { Content } from './workload.js';
 
 /**
@@ -13,7 +12,6 @@ import type { Content } from './workload.js';
  */
 const [model = '', threads] = process.argv.slice(2);
 const bare = await openBare(model, Number(threads));
-const asIs = (bytes: Buffer): Buffer => bytes;
 
 async function embed(bytes: Buffer): Promise<Buffer> {
   const request = decodeDataRequest(bytes);
@@ -29,29 +27,10 @@ function contentOf({ text, blob }: Document): Content {
   return blob ? { image: blob } : { text: text ?? '' };
 }
 
-const server = new Server();
-const method = {
-  path: METHOD,
-  requestStream: false,
-  responseStream: false,
-  requestSerialize: asIs,
-  requestDeserialize: asIs,
-  responseSerialize: asIs,
-  responseDeserialize: asIs,
-};
-server.addService(
-  { embed: method },
-  {
-    embed: (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => {
-      embed(call.request).then(
-        (answer) => done(null, answer),
-        (error: unknown) => done(error as Error),
-      );
-    },
-  },
-);
-server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
-  if (error) throw error;
-  process.send?.({ port });
+serveUnary(({ request }, done) => {
+  embed(request).then(
+    (answer) => done(null, answer),
+    (error: unknown) => done(error as Error),
+  );
 });
 process.on('disconnect', () => process.exit(0));
