@@ -1,5 +1,6 @@
 import type { OpenAPIV3 } from 'openapi-types';
 import { VERSION } from '../../src/version.js';
+import { JOBS_PATHS } from '../jobs/openapi.js';
 import { OPENAI_PATHS } from '../openai/openapi.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import { dataRoutes } from './post.js';
@@ -12,7 +13,7 @@ export function openApi(context: ProtocolContext): OpenAPIV3.Document {
     paths[path] = { ...paths[path], [String(method).toLowerCase()]: dataOperation(summary) };
   }
   for (const [path, summary] of Object.entries(OPERATIONS)) paths[path] = { get: operation(summary) };
-  Object.assign(paths, OPENAI_PATHS);
+  Object.assign(paths, OPENAI_PATHS, context.jobs && JOBS_PATHS);
   const { title, description } = context.flow.gateway;
   return {
     openapi: '3.0.3',

@@ -238,3 +238,16 @@ test('lists come in pages, the newest first; a batch is found between many jobs'
   assert.deepEqual(await all('/batches', 1), batches);
   assert.deepEqual((await all('/jobs', 3)).slice(0, 7), [batches[0], ...ids, batches[1]]);
 });
+
+test('openapi.json has the routes, and each of them is served', async () => {
+  const { paths } = (await (await fetch(`${flow.url}/openapi.json`)).json()) as { paths: Record<string, object> };
+  const routes = Object.entries(paths)
+    .filter(([path]) => /^\/v1\/(files|batches|jobs)/.test(path))
+    .flatMap(([path, methods]) => Object.keys(methods).map((method) => ({ method: method.toUpperCase(), path })));
+  assert.equal(routes.length, 18);
+  for (const { method, path } of routes) {
+    const headers = { authorization: `Bearer ${TOKENS.alice}`, 'content-type': 'application/json' };
+    const response = await fetch(flow.url + path.replace('{id}', 'nobody'), { method, headers });
+    assert.doesNotMatch(await response.text(), /unknown_endpoint/, `${method} ${path}`);
+  }
+});
