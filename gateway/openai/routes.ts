@@ -24,21 +24,23 @@ export function speakOpenAi(scope: FastifyInstance, context: ProtocolContext): v
 }
 
 /** For the whole prefix of the scope, other scopes under it included. */
-function refuseOtherRoutes(scope: FastifyInstance): void {
+function refuseOtherRoutes(scope: FastifyInstance, { jobs }: ProtocolContext): void {
   scope.setNotFoundHandler(({ method, url }) => {
-    throw new ClipflowError('UNKNOWN_ENDPOINT', `there is no ${method} ${url}; /docs lists what there is`);
+    const needsRedis = !jobs && /^\/v1\/(files|batches|jobs)\b/.test(url);
+    const mend = needsRedis ? 'bulk jobs need Redis (with.redis of the flow)' : '/docs lists what there is';
+    throw new ClipflowError('UNKNOWN_ENDPOINT', `there is no ${method} ${url}; ${mend}`);
   });
 }
 
 function addVersion2(scope: FastifyInstance, context: ProtocolContext): void {
   speakOpenAi(scope, context);
-  refuseOtherRoutes(scope);
+  refuseOtherRoutes(scope, context);
   scope.post('/rerank', (request, reply) => postRerank(context, request, reply));
 }
 
 function addVersion1(scope: FastifyInstance, context: ProtocolContext): void {
   speakOpenAi(scope, context);
-  refuseOtherRoutes(scope);
+  refuseOtherRoutes(scope, context);
   scope.post('/embeddings', (request, reply) => postEmbeddings(context, request, reply));
   scope.post('/rerank', (request, reply) => postRerank(context, request, reply));
   scope.post('/classify', (request, reply) => postClassify(context, request, reply));

@@ -166,6 +166,7 @@ describe('one model', () => {
     assert.deepEqual(await refused(flow, '/v1/chat/completions', {}), nowhere);
     assert.deepEqual(await refused(flow, '/v1/embeddings'), nowhere);
     assert.equal((await ask(flow, '/nowhere')).status, 404);
+    assert.match(await (await ask(flow, '/v1/batches')).text(), /bulk jobs need Redis \(with\.redis of the flow\)/);
   });
 
   test('bulk work is served; metrics and the OpenAPI document cover it', async () => {
