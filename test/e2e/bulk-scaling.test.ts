@@ -44,8 +44,7 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
 describe('the backlog of bulk jobs', () => {
   test('is a signal while a job is neither done nor paused, to KEDA, Prometheus and as JSON', async () => {
     await using redis = await RedisServer.start();
-    // Slow enough to be seen: 96 documents take four seconds beyond the first second's worth.
-    const text = jobsFlow(redis.url, files, { chunk: 16, rate: 20, workers: 1 });
+    const text = jobsFlow(redis.url, files, { chunk: 16, workers: 1 });
     await using flow = await FlowProcess.start({ text });
     using keda = new Keda(flow.url);
     const jobs = new JobsClient(() => flow.url);
@@ -55,20 +54,26 @@ describe('the backlog of bulk jobs', () => {
     });
     assert.equal(await keda.documents(REF), 0);
 
+    // Nothing gets done while one looks.
+    const pid = (await flow.untilReady('clip', 1))[0]?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
     const id = await jobs.start({ input: { documents: DOCUMENTS } });
-    await until('documents that are left', async () => (await keda.documents(REF)) > 0);
+    await until('documents in hand', async () => ((await load(flow)).bulk?.active_documents ?? 0) > 0);
+    assert.equal(await keda.documents(REF), 96);
     assert.deepEqual(await keda.call('IsActive', REF), { result: true });
     const { executors, bulk } = await load(flow);
     assert.deepEqual(Object.keys(executors), ['clip']);
     const { jobs: count, documents = 0, queued_documents = 0, active_documents = 0 } = bulk ?? {};
     assert.equal(count, 1);
-    assert.ok(documents > 0 && documents <= 96, String(documents));
+    assert.equal(documents, 96);
     assert.equal(queued_documents + active_documents, documents);
     assert.ok(active_documents > 0 && active_documents <= 4 * 16, `${active_documents} for four tasks at most`);
     const told = await gauges(flow);
     assert.equal(told.jobs, 1);
-    assert.ok((told.documents ?? 0) > 0 && (told.active_tasks ?? 0) > 0, JSON.stringify(told));
+    assert.equal(told.documents, 96);
+    assert.ok((told.active_tasks ?? 0) > 0, JSON.stringify(told));
 
+    process.kill(pid, 'SIGCONT');
     await jobs.act(id, 'pause');
     await until('the pause', async () => !(await keda.call<{ result: boolean }>('IsActive', REF)).result);
     assert.equal(await keda.documents(REF), 0);
