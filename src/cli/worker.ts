@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { constants, setPriority } from 'node:os';
 import { ClipflowError } from '../errors.js';
 import type { Flow } from '../flow/flow.js';
 import { WORKER_TOKEN } from '../jobs/worker-token.js';
@@ -22,8 +21,6 @@ export async function worker(path: string, flags: WorkerFlags): Promise<void> {
     ca: flow.gateway.tls && readFileSync(flow.gateway.tls.certFile, 'utf8'),
     token: process.env[WORKER_TOKEN],
   };
-  // Where processors are shared, whoever serves interactive requests goes first.
-  setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   await runAsProcess(() => startWorker(flow, { gateway, monitoringPort }, log), flow.gateway.graceMs, log);
 }
 
