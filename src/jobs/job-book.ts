@@ -59,8 +59,11 @@ export class JobBook {
     return jobs.filter((job) => job !== undefined);
   }
 
-  unfinishedOf(owner: string): Promise<number> {
-    return this.#redis.scard(this.#unfinished(owner));
+  /** Without those that have just ended, which are in the set for a moment more. */
+  async unfinishedOf(owner: string): Promise<number> {
+    const ids = await this.#redis.smembers(this.#unfinished(owner));
+    const jobs = await Promise.all(ids.map((id) => this.job(id)));
+    return jobs.filter((job) => job !== undefined && !hasEnded(job)).length;
   }
 
   /** Ids of the jobs of all owners that have not ended. */

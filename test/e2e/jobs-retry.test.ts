@@ -58,6 +58,15 @@ test('documents that failed are done again by a retry, and the output is written
   assert.equal(second.error_file_id, null);
 });
 
+/** A chunk that is under way when its job is paused is written all the same. */
+async function untilNoTaskRuns(): Promise<void> {
+  for (;;) {
+    const load = (await (await fetch(`${flow.url}/load`)).json()) as { bulk: { active_tasks: number } | null };
+    if (load.bulk?.active_tasks === 0) return;
+    await delay(50);
+  }
+}
+
 test('a task that fails for good is a dead letter of the queue page, and is done when it is retried there', async () => {
   interface Board {
     queues: { jobs: { id: string; failedReason: string }[] }[];
@@ -69,6 +78,7 @@ test('a task that fails for good is a dead letter of the queue page, and is done
   const id = await client.start({ input: { documents: Array<string>(300).fill('a red circle') } });
   await client.until(id, ({ progress }) => progress.completed > 0);
   await client.act(id, 'pause');
+  await within(untilNoTaskRuns(), 'the tasks under way to end');
   // While a file is where the folder of its parts should be, no chunk can be written.
   const parts = join(folder, 'files/jobs', id, 'parts');
   renameSync(parts, `${parts}-aside`);
@@ -81,7 +91,7 @@ test('a task that fails for good is a dead letter of the queue page, and is done
       await delay(50);
     }
   };
-  for (const task of await within(seen(), 'a dead letter')) {
+  for (const task of await within(seen(), 'a dead letter', 60_000)) {
     assert.ok(task.id.startsWith(`${id}-chunk-`), task.id);
     assert.match(task.failedReason, /EEXIST|ENOTDIR/);
   }
@@ -96,7 +106,7 @@ test('a task that fails for good is a dead letter of the queue page, and is done
       await delay(100);
     }
   };
-  await within(retry(), 'the job to be completed');
+  await within(retry(), 'the job to be completed', 60_000);
   const job = await client.job(id);
   assert.deepEqual([job.progress.completed, job.progress.failed], [300, 0]);
   assert.equal((await client.lines(job.output_file_id)).length, 300);
