@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import cors from '@fastify/cors';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
@@ -26,6 +27,8 @@ export async function createHttpApp(context: ProtocolContext, { tls, data }: Htt
   const app: FastifyInstance = fastify({
     ...(tls ? { https: tls } : {}),
     bodyLimit: flow.limits.bodyBytes,
+    requestIdHeader: 'x-request-id',
+    genReqId: () => `req_${randomUUID().replaceAll('-', '')}`,
     // Connections that are kept alive must not keep a draining gateway.
     forceCloseConnections: 'idle',
     return503OnClosing: false,

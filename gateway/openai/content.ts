@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Document } from '../../src/document/document.js';
 import { NdArray } from '../../src/document/ndarray.js';
-import { ParameterError } from './errors.js';
+import { orThrow, ParameterError } from './errors.js';
 
 /** Something to embed, and which parameter it came as. */
 export interface Content {
@@ -18,16 +18,29 @@ const Tokens = z.array(z.int().min(0).max(0x7fffffff)).min(1);
 const TextObject = z.object({ text: z.string() });
 const ImageObject = z.object({ image: z.string() });
 
-/** `input` of embeddings: one content or several. An array of numbers is one content, a tokenized text. */
-export function readInput(input: unknown, modality: Modality): Content[] {
-  if (Array.isArray(input) && typeof input[0] !== 'number') return readContents(input, 'input', modality);
-  return [readContent(input, 'input', modality)];
+/** `input` of embeddings: one content or several, or what is wrong with each. Numbers are one content, a tokenized text. */
+export function readInput(input: unknown, modality: Modality): (Content | ParameterError)[] {
+  if (Array.isArray(input) && typeof input[0] !== 'number') return readEach(input, 'input', modality);
+  return [attempt(() => readContent(input, 'input', modality))];
 }
 
 /** @throws ParameterError when there is none, or one is wrong */
-export function readContents(values: readonly unknown[], parameter: string, modality: Modality = 'text'): Content[] {
+export function readContents(values: readonly unknown[], parameter: string): Content[] {
+  return readEach(values, parameter, 'text').map(orThrow);
+}
+
+function readEach(values: readonly unknown[], parameter: string, modality: Modality): (Content | ParameterError)[] {
   if (values.length === 0) throw new ParameterError(parameter, 'must not be empty');
-  return values.map((value, index) => readContent(value, `${parameter}[${index}]`, modality));
+  return values.map((value, index) => attempt(() => readContent(value, `${parameter}[${index}]`, modality)));
+}
+
+function attempt<T>(read: () => T): T | ParameterError {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ParameterError) return error;
+    throw error;
+  }
 }
 
 /** A string, the tokens of one, `{"text": ...}` or `{"image": url, data uri or base64}`. */

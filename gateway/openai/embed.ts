@@ -1,12 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Document } from '../../src/document/document.js';
+import type { ErrorData } from '../../src/errors.js';
 import { accounted } from '../accounted.js';
 import { shareOf } from '../call-settings.js';
 import { originOf } from '../http/caller.js';
 import type { ServedModel } from '../models.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import type { Content } from './content.js';
-import { ParameterError } from './errors.js';
+import { openAiStatusOf, orThrow, ParameterError } from './errors.js';
 
 /** What to embed by which model. */
 export interface EmbedCall {
@@ -16,9 +17,10 @@ export interface EmbedCall {
   contents: readonly Content[];
 }
 
-export interface Embedded {
-  /** As the model gives them, in the order of the contents. */
-  vectors: Float32Array[];
+/** In the order of the contents. */
+export interface Embedded<T = Float32Array> {
+  /** As the model gives them. */
+  vectors: T[];
   /** That the texts came to. */
   tokens: number;
 }
@@ -34,14 +36,28 @@ export function findModel({ models }: ProtocolContext, name: string | undefined)
 
 /**
  * Sends contents through the flow.
- * @throws ParameterError for the first content that failed: these APIs know no partial answer
+ * @throws ParameterError for the first content that failed
  */
 export async function embed(
+  context: ProtocolContext,
+  call: EmbedCall,
+  http: FastifyRequest,
+  reply: FastifyReply,
+): Promise<Embedded> {
+  const { vectors, tokens } = await embedEach(context, call, http, reply);
+  return { vectors: vectors.map(orThrow), tokens };
+}
+
+/**
+ * Sends contents through the flow; what is wrong with one is answered in its place.
+ * @throws ParameterError when the flow could not serve one now: the same request may succeed later
+ */
+export async function embedEach(
   context: ProtocolContext,
   { route, model, contents }: EmbedCall,
   http: FastifyRequest,
   reply: FastifyReply,
-): Promise<Embedded> {
+): Promise<Embedded<Float32Array | ParameterError>> {
   const origin = originOf(context, http, reply);
   const call = { protocol: 'openai', endpoint: route, caller: origin.caller, documents: contents.length } as const;
   return accounted(context, call, async () => {
@@ -56,17 +72,23 @@ export async function embed(
     let tokens = 0;
     const vectors = outcomes.map((outcome, index) => {
       const parameter = contents[index]?.parameter ?? '';
-      if ('error' in outcome) throw new ParameterError(parameter, outcome.error.message, outcome.error.code);
+      if ('error' in outcome) return failed(parameter, outcome.error);
       tokens += outcome.tokens ?? 0;
       const { embedding } = Document.fromBytes(outcome.doc);
       if (embedding) return embedding.toFloat32();
-      throw new ParameterError(parameter, `model ${model.info.name} gave it no embedding`, 'INVALID_DOCUMENT');
+      return new ParameterError(parameter, `model ${model.info.name} gave it no embedding`, 'INVALID_DOCUMENT');
     });
     return { vectors, tokens };
   });
 }
 
+function failed(parameter: string, { message, code }: ErrorData): ParameterError {
+  const error = new ParameterError(parameter, message, code);
+  if (error.retryable && openAiStatusOf(error) >= 429) throw error;
+  return error;
+}
+
 /** As OpenAI counts: images come to no tokens. */
-export function usageOf({ tokens }: Embedded): { prompt_tokens: number; total_tokens: number } {
+export function usageOf({ tokens }: Pick<Embedded, 'tokens'>): { prompt_tokens: number; total_tokens: number } {
   return { prompt_tokens: tokens, total_tokens: tokens };
 }

@@ -4,9 +4,9 @@ import { toUnitLength } from '../../src/vector.js';
 import type { ModelInfo } from '../../src/model-info.js';
 import type { ProtocolContext } from '../protocol-context.js';
 import { parseBody } from './body.js';
-import { readInput } from './content.js';
-import { embed, findModel, usageOf } from './embed.js';
-import { ParameterError } from './errors.js';
+import { readInput, type Content } from './content.js';
+import { embedEach, findModel, usageOf } from './embed.js';
+import { openAiError, orThrow, ParameterError } from './errors.js';
 
 const Format = z.enum(['float', 'base64']);
 
@@ -23,25 +23,37 @@ const Body = z.object({
   normalized: z.boolean().nullish(),
   /** Infinity's: what bare strings are. */
   modality: z.enum(['text', 'image']).nullish(),
+  /** Our own: what is wrong with one input is answered in its place, and the others are embedded. */
+  partial: z.boolean().nullish(),
 });
 
 export async function postEmbeddings(context: ProtocolContext, http: FastifyRequest, reply: FastifyReply) {
   const body = parseBody(Body, http.body);
   const model = findModel(context, body.model);
   const dimensions = checkDimensions(body.dimensions ?? undefined, model.info);
-  const contents = readInput(body.input, body.modality ?? 'text');
-  const embedded = await embed(context, { route: '/v1/embeddings', model, contents }, http, reply);
+  const inputs = readInput(body.input, body.modality ?? 'text');
+  const orFail: <T>(value: T | ParameterError) => T | ParameterError = body.partial ? (value) => value : orThrow;
+  const contents = inputs.map(orFail).filter(isContent);
+  const { vectors, tokens } = await embedEach(context, { route: '/v1/embeddings', model, contents }, http, reply);
   const format = body.encoding_format ?? body.embedding_type ?? 'float';
+  const answers = vectors.map(orFail).values();
   return {
     object: 'list',
-    data: embedded.vectors.map((vector, index) => {
-      const cut = vector.subarray(0, dimensions);
+    data: inputs.map((input, index) => {
+      const answer = isContent(input) ? answers.next().value : input;
+      if (answer === undefined) throw new Error(`the flow did not answer input ${index}`);
+      if (answer instanceof ParameterError) return { object: 'error', index, ...openAiError(answer) };
+      const cut = answer.subarray(0, dimensions);
       const embedding = encode(body.normalized === false ? cut : toUnitLength(cut), format);
       return { object: 'embedding', index, embedding };
     }),
     model: model.info.name,
-    usage: usageOf(embedded),
+    usage: usageOf({ tokens }),
   };
+}
+
+function isContent(input: Content | ParameterError): input is Content {
+  return !(input instanceof ParameterError);
 }
 
 /** base64: little-endian float32. */

@@ -15,6 +15,11 @@ export class ParameterError extends ClipflowError {
   }
 }
 
+export function orThrow<T>(value: T | ParameterError): T {
+  if (value instanceof ParameterError) throw value;
+  return value;
+}
+
 /** Codes that OpenAI publishes; the others are ours in lower case. */
 const CODES: Partial<Record<ErrorCode, string>> = {
   UNAUTHENTICATED: 'invalid_api_key',

@@ -27,6 +27,11 @@ const EMBEDDINGS = object(
     dimensions: { type: 'integer', description: 'Of matryoshka models: cuts the embeddings.' },
     normalized: { type: 'boolean', default: true, description: 'Embeddings of length 1.' },
     modality: { type: 'string', enum: ['text', 'image'], default: 'text', description: 'What bare strings are.' },
+    partial: {
+      type: 'boolean',
+      default: false,
+      description: 'What is wrong with one input is answered in its place; the others are embedded.',
+    },
     user: { type: 'string' },
   },
   ['input'],

@@ -17,8 +17,9 @@ export async function addOpenAiRoutes(app: FastifyInstance, context: ProtocolCon
   await app.register(async (scope) => addVersion2(scope, context), { prefix: '/v2' });
 }
 
-/** In this scope tokens are asked for, and whatever fails is answered as OpenAI does. */
+/** In this scope requests have an id, tokens are asked for, and whatever fails is answered as OpenAI does. */
 export function speakOpenAi(scope: FastifyInstance, context: ProtocolContext): void {
+  scope.addHook('onRequest', async ({ id }, reply) => void reply.header('x-request-id', id));
   requireToken(scope, context);
   scope.setErrorHandler((thrown, request, reply) => sendOpenAiError(thrown, request, reply, context.log));
 }

@@ -99,14 +99,20 @@ function worthAnotherTry({ status, body }: GatewayAnswer): boolean {
   return status >= 500 && isErrorCode(code) && ERRORS[code].retryable;
 }
 
-/** As the gateway's routes under /v1 write errors. */
-const Refusal = z.object({ error: z.object({ code: z.string().nullable(), message: z.string() }) });
+/** As the gateway's routes under /v1 write errors; which input of a request one is about, its message need not tell. */
+export const GatewayError = z
+  .object({ code: z.string().nullable(), message: z.string(), param: z.string().nullish() })
+  .transform(({ code, message, param }) => {
+    const prefix = `${param}: `;
+    return { code: code ?? 'internal', message: message.startsWith(prefix) ? message.slice(prefix.length) : message };
+  });
+
+const Refusal = z.object({ error: GatewayError });
 
 /** What an answer that is an error says. */
 export function errorOf(body: string): { code: string; message: string } {
   try {
-    const { error } = Refusal.parse(JSON.parse(body));
-    return { code: error.code ?? 'internal', message: error.message };
+    return Refusal.parse(JSON.parse(body)).error;
   } catch {
     return { code: 'internal', message: body.slice(0, SHOWN) };
   }

@@ -2,32 +2,33 @@ import { randomUUID } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { z } from 'zod';
 import { ClipflowError, toClipflowError } from '../errors.js';
-import { errorOf, type GatewayAnswer } from './gateway-client.js';
+import { errorOf, GatewayError, type GatewayAnswer } from './gateway-client.js';
 import { BATCH_ENDPOINTS, type JobSpec } from './job.js';
 import type { Line } from './lines.js';
 import type { FileStore } from './store/file-store.js';
 
-/** A request to the gateway. */
-export interface LineRequest {
-  path: string;
-  /** JSON. */
-  body: string;
-}
-
-/** What became of a line: the text of its line in the output or in the error file. */
+/** What became of a line. */
 export interface LineResult {
   failed: boolean;
-  /** JSON, without the newline. */
+  /** JSON, without the newline: its line in the output or in the error file. Empty for what the output has as a row. */
   text: string;
-  /** Of an `embed` job. */
+  /** Its row, where the output is `npy`. */
   embedding?: Float32Array;
 }
 
 /** How the lines of a kind of job are asked and answered. */
 export interface LineFormat {
-  /** @throws ClipflowError when the line is none of this kind */
-  request(line: Line): Promise<LineRequest>;
-  answered(line: Line, answer: GatewayAnswer): LineResult;
+  /** Lines that may share a request. */
+  readonly linesOfRequest: number;
+  /**
+   * What a line asks for, as JSON.
+   * @throws ClipflowError when the line is none of this kind
+   */
+  content(line: Line): Promise<string>;
+  /** JSON of a request for as many contents as there are. */
+  body(contents: readonly string[]): string;
+  /** In the order of the lines. */
+  answered(lines: readonly Line[], answer: GatewayAnswer): LineResult[];
   /** There is no answer: the line is wrong, or was given up. */
   failed(line: Line, error: ClipflowError): LineResult;
 }
@@ -45,22 +46,28 @@ const BatchLine = z.object({
 });
 
 class BatchFormat implements LineFormat {
+  readonly linesOfRequest = 1;
+
   constructor(private readonly spec: JobSpec) {}
 
-  async request(line: Line): Promise<LineRequest> {
+  async content(line: Line): Promise<string> {
     const { url, body } = parse(BatchLine, line);
-    if (url === this.spec.endpoint) return { path: url, body: JSON.stringify(body) };
+    if (url === this.spec.endpoint) return JSON.stringify(body);
     throw new ClipflowError(
       'INVALID_REQUEST',
       `line ${line.line}: url is ${url}, but this batch is for ${this.spec.endpoint}`,
     );
   }
 
-  answered(line: Line, { status, requestId, body }: GatewayAnswer): LineResult {
+  body(contents: readonly string[]): string {
+    return contents.join();
+  }
+
+  answered(lines: readonly Line[], { status, requestId, body }: GatewayAnswer): LineResult[] {
     // The gateway's body is JSON already: it is not parsed, only to be written again. A proxy's page need not be.
     const json = status < 400 || isJson(body) ? body : JSON.stringify({ error: errorOf(body) });
     const response = `{"status_code":${status},"request_id":${JSON.stringify(requestId)},"body":${json}}`;
-    return { failed: status >= 400, text: this.#text(line, response, null) };
+    return lines.map((line) => ({ failed: status >= 400, text: this.#text(line, response, null) }));
   }
 
   failed(line: Line, { code, message }: ClipflowError): LineResult {
@@ -97,31 +104,54 @@ const EmbedLine = z.union([
   z.object({ id: z.string().optional(), key: z.string() }),
 ]);
 
-const Embeddings = z.object({ data: z.tuple([z.object({ embedding: z.string() })]) });
+/** An answer of /v1/embeddings where a bad input fails alone. */
+const Embeddings = z.object({
+  data: z.array(z.union([z.object({ embedding: z.string() }), z.object({ error: GatewayError })])),
+});
+type Embedded = z.output<typeof Embeddings>['data'][number];
+
+/** More would not make it cheaper, but those behind them in the gateway wait longer. */
+const DOCUMENTS_OF_REQUEST = 16;
 
 class EmbedFormat implements LineFormat {
+  readonly linesOfRequest = DOCUMENTS_OF_REQUEST;
+
   constructor(
     private readonly spec: JobSpec,
     private readonly sources: (name: string) => FileStore,
   ) {}
 
-  async request(line: Line): Promise<LineRequest> {
+  async content(line: Line): Promise<string> {
     const document = parse(EmbedLine, line);
-    const content = 'key' in document ? { image: await this.#read(document.key) } : document;
-    const body = { ...this.spec.parameters, input: [content], encoding_format: 'base64' };
-    return { path: this.spec.endpoint, body: JSON.stringify(body) };
+    return JSON.stringify('key' in document ? { image: await this.#read(document.key) } : document);
   }
 
-  answered(line: Line, { status, body }: GatewayAnswer): LineResult {
-    if (status >= 400) return this.#failed(line, errorOf(body));
-    const bytes = Buffer.from(Embeddings.parse(JSON.parse(body)).data[0].embedding, 'base64');
-    const embedding = new Float32Array(new Uint8Array(bytes).buffer);
-    const text = JSON.stringify({ index: line.index, ...idOf(line), embedding: Array.from(embedding) });
-    return { failed: false, text, embedding };
+  body(contents: readonly string[]): string {
+    const rest = JSON.stringify({ ...this.spec.parameters, encoding_format: 'base64', partial: true });
+    return `{"input":[${contents.join()}],${rest.slice(1)}`;
+  }
+
+  answered(lines: readonly Line[], { status, body }: GatewayAnswer): LineResult[] {
+    if (status >= 400) return lines.map((line) => this.#failed(line, errorOf(body)));
+    const { data } = Embeddings.parse(JSON.parse(body));
+    return lines.map((line, place) => {
+      const answer = data[place];
+      if (!answer) throw new Error(`the gateway answered ${data.length} of ${lines.length} documents`);
+      return this.#answered(line, answer);
+    });
   }
 
   failed(line: Line, { code, message }: ClipflowError): LineResult {
     return this.#failed(line, { code: code.toLowerCase(), message });
+  }
+
+  #answered(line: Line, answer: Embedded): LineResult {
+    if ('error' in answer) return this.#failed(line, answer.error);
+    const bytes = Buffer.from(answer.embedding, 'base64');
+    const embedding = new Float32Array(new Uint8Array(bytes).buffer);
+    if (this.spec.output === 'npy') return { failed: false, text: '', embedding };
+    const text = JSON.stringify({ index: line.index, ...idOf(line), embedding: Array.from(embedding) });
+    return { failed: false, text };
   }
 
   #failed(line: Line, error: { code: string; message: string }): LineResult {

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Semaphore } from 'async-mutex';
 import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job as BullJob } from 'bullmq';
 import { LRUCache } from 'lru-cache';
 import { ClipflowError, toClipflowError } from '../errors.js';
@@ -95,6 +96,8 @@ export async function startWorker(flow: Flow, options: WorkerOptions, log: Logge
 class TaskRunner {
   readonly #stopping = new AbortController();
   readonly #indexes = new LRUCache<string, LineIndex>({ max: INDEXES_KEPT });
+  /** For documents under way. */
+  readonly #room: Semaphore;
 
   constructor(
     private readonly flow: Flow,
@@ -106,6 +109,7 @@ class TaskRunner {
     private readonly log: Logger,
   ) {
     setMaxListeners(0, this.#stopping.signal); // Each request listens.
+    this.#room = new Semaphore(flow.jobs.concurrency);
   }
 
   stop(): void {
@@ -171,8 +175,10 @@ class TaskRunner {
     const format = lineFormat(spec, (name) => this.sources.of(name));
     const common = { spec, index, chunk, store: this.store, format };
     const signal = this.#stopping.signal;
+    const requestLines = Math.min(format.linesOfRequest, this.flow.jobs.concurrency);
     try {
-      await this.#count(spec, await runChunk({ ...common, client: this.client, signal }), chunk, state, run);
+      const counts = await runChunk({ ...common, client: this.client, room: this.#room, requestLines, signal });
+      await this.#count(spec, counts, chunk, state, run);
     } catch (thrown) {
       const { code, message } = toClipflowError(thrown);
       // The input: what a line names and is not there fails that line alone.
