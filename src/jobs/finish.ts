@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { ClipflowError } from '../errors.js';
 import { keys, type FileRecord, type Job } from './job.js';
 import type { JobBook } from './job-book.js';
@@ -94,16 +95,33 @@ async function* matrix(
   }
 }
 
-/** Makes some of the results ahead, and hands them over one after the other. */
-async function* inOrder<T, R>(items: readonly T[], make: (item: T) => Promise<R>): AsyncGenerator<R> {
-  const ahead: Promise<R>[] = [];
-  for (let next = 0; next < items.length || ahead.length > 0;) {
-    while (ahead.length < AHEAD && next < items.length) {
-      const made = make(items[next++] as T);
-      made.catch(() => {}); // It is thrown when its turn comes.
-      ahead.push(made);
+/** Opens some streams ahead, and hands them over one after the other; when that ends early, those that are left are closed. */
+async function* inOrder<T>(items: readonly T[], open: (item: T) => Promise<Readable>): AsyncGenerator<Readable> {
+  const ahead: Promise<Readable>[] = [];
+  const rest = items.values();
+  const openNext = (): void => {
+    const { done, value } = rest.next();
+    if (done) return;
+    const opened = open(value);
+    // What fails meanwhile is thrown when its turn comes.
+    opened.then(
+      (stream) => stream.on('error', () => {}),
+      () => {},
+    );
+    ahead.push(opened);
+  };
+  try {
+    for (let i = 0; i < AHEAD; i++) openNext();
+    for (let first = ahead.shift(); first; first = ahead.shift()) {
+      openNext();
+      yield await first;
     }
-    const first = await ahead.shift();
-    if (first !== undefined) yield first;
+  } finally {
+    for (const opened of ahead) {
+      opened.then(
+        (stream) => stream.destroy(),
+        () => {},
+      );
+    }
   }
 }

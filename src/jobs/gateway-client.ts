@@ -95,8 +95,9 @@ export class GatewayClient {
 /** The flow could not serve it now; what is wrong with the request itself stays wrong. */
 function worthAnotherTry({ status, body }: GatewayAnswer): boolean {
   if (status === 429 || status === 502 || status === 503 || status === 504) return true;
+  if (status < 500) return false;
   const code = errorOf(body).code.toUpperCase();
-  return status >= 500 && isErrorCode(code) && ERRORS[code].retryable;
+  return isErrorCode(code) && ERRORS[code].retryable;
 }
 
 /** As the gateway's routes under /v1 write errors; which input of a request one is about, its message need not tell. */

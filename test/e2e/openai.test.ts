@@ -58,6 +58,9 @@ const Failure = z.strictObject({
   }),
 });
 
+/** A deadline that nothing meets. */
+const SOON = { 'x-request-timeout': '0.000001' };
+
 async function ask(
   flow: FlowProcess,
   path: string,
@@ -153,7 +156,7 @@ describe('one model', () => {
     assert.deepEqual(await embed({ input: [{ image: '%%' }] }), [...bad, 'input[0]']);
     assert.deepEqual(await embed({ input: [{}] }), [...bad, 'input[0]']);
     assert.deepEqual(await embed({ input: 'x' }, { 'x-priority': 'urgent' }), [...bad, null]);
-    const late = await embed({ input: 'never seen' }, { 'x-request-timeout': '0.000001' });
+    const late = await embed({ input: 'never seen' }, SOON);
     assert.deepEqual(late, [504, 'server_error', 'deadline_exceeded', 'input']);
     const rerank = (body: unknown) => refused(flow, '/v1/rerank', body);
     assert.deepEqual(await rerank({ documents: ['x'] }), [...bad, 'query']);
@@ -167,6 +170,53 @@ describe('one model', () => {
     assert.deepEqual(await refused(flow, '/v1/embeddings'), nowhere);
     assert.equal((await ask(flow, '/nowhere')).status, 404);
     assert.match(await (await ask(flow, '/v1/batches')).text(), /bulk jobs need Redis \(with\.redis of the flow\)/);
+  });
+
+  test('partial: what is wrong with an input stands in its place, and the others are embedded', async () => {
+    const Partial = z.object({ data: z.array(z.looseObject({ object: z.string(), index: z.number() })) });
+    const [first, second] = texts;
+    const bad = ['', { image: '%%' }, {}, { image: Buffer.from('no image').toString('base64') }];
+    const input = [first?.text, ...bad, second?.text];
+    const { data } = await served(Partial, flow, '/v1/embeddings', { input, partial: true });
+    assert.deepEqual(
+      data.map(({ object, index }) => [object, index]),
+      ['embedding', ...bad.map(() => 'error'), 'embedding'].map((object, index) => [object, index]),
+    );
+    assert.deepEqual(
+      data.slice(1, -1).map((entry) => Failure.parse({ error: entry.error }).error),
+      await Promise.all(
+        bad.map(async (one, i) => {
+          const alone = await ask(flow, '/v1/embeddings', { input: [one] });
+          const { error } = Failure.parse(await alone.json());
+          const name = `input[${i + 1}]`;
+          return { ...error, param: name, message: error.message.replace('input[0]', name) };
+        }),
+      ),
+    );
+    for (const [entry, text] of [
+      [data[0], first],
+      [data.at(-1), second],
+    ] as const) {
+      assert.ok(cosine(z.array(z.number()).parse(entry?.embedding), text?.embedding ?? []) > 0.9999);
+    }
+    const none = await served(Partial, flow, '/v1/embeddings', { input: '', partial: true });
+    assert.deepEqual(
+      none.data.map(({ object }) => object),
+      ['error'],
+    );
+    // What another try may mend is no fault of an input.
+    const late = await refused(flow, '/v1/embeddings', { input: ['', 'never asked'], partial: true }, SOON);
+    assert.deepEqual(late, [504, 'server_error', 'deadline_exceeded', 'input[1]']);
+  });
+
+  test('a request has an id: the caller’s, or one of ours', async () => {
+    const idOf = async (...call: Parameters<typeof ask>): Promise<string | null> =>
+      (await ask(...call)).headers.get('x-request-id');
+    const body = { input: 'a red circle' };
+    assert.equal(await idOf(flow, '/v1/embeddings', body, { 'x-request-id': 'mine-1' }), 'mine-1');
+    const ids = [await idOf(flow, '/v1/embeddings', body), await idOf(flow, '/v1/embeddings', { input: '' })];
+    for (const id of ids) assert.match(id ?? '', /^req_[0-9a-f]{32}$/);
+    assert.notEqual(ids[0], ids[1]);
   });
 
   test('bulk work is served; metrics and the OpenAPI document cover it', async () => {

@@ -8,8 +8,8 @@ const LOOK_MS = 50;
 const LIMIT_MS = 120_000;
 /** Looks at a gateway that has nothing to do before it counts as idle: between two tasks of a job there is a gap. */
 const IDLE_LOOKS = 10;
-/** Documents under way at which the load counts as full: a batch that runs and one that waits. */
-const FULL = 64;
+/** Documents under way at which the load counts as full, of the 64 that a worker asks for at once. */
+const FULL = 48;
 
 /** A job of many texts, which goes on and rests as it is told. */
 export class BulkLoad {

@@ -48,8 +48,6 @@ const CALM_AGAIN_MS = 6000;
 const WARM_UP_SINGLES = 500;
 /** More than one leg can do; writing them down takes a moment. */
 const JOB_DOCUMENTS = 60_000;
-/** Two batches are with the replica, and two wait. */
-const CONCURRENCY = 4 * BATCH;
 
 /** Interactive requests, one at a time, with and without a job that takes all that the replica has left. */
 export async function measureBulk(model: string, { rounds, singles, bulkSeconds }: BulkEffort): Promise<BulkBeside> {
@@ -107,7 +105,7 @@ with:
   name: bulk-${process.pid}
   protocol: [http, grpc]
   redis: ${redis}
-  jobs: { files: ${JSON.stringify(files)}, concurrency: ${CONCURRENCY}, chunk: 64 }
+  jobs: { files: ${JSON.stringify(files)}, chunk: 64 }
 executors:
   - name: clip
     uses: CLIPEncoder
