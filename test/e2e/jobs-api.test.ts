@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { FlowProcess } from '../support/flow-process.js';
-import { JobsClient, jobsFlow, type JobObject } from '../support/jobs.js';
-import { RedisServer } from '../support/redis-server.js';
+import { documents, ServedJobs, tokensFile, type JobObject, type JobsClient } from '../support/jobs.js';
 import { readFixture } from '../support/samples.js';
 import { cosine } from '../support/vectors.js';
 
@@ -23,34 +18,19 @@ const skills = readFixture<{ texts: { text: string; embedding: number[] }[] }>('
 const known = skills.texts.filter(({ text }) => text !== '');
 const pictures = Object.entries(readFixture<Record<string, number[]>>('images', 'embeddings.json'));
 
-let folder: string;
-let redis: RedisServer;
-let flow: FlowProcess;
+let served: ServedJobs;
 let alice: JobsClient;
 let bob: JobsClient;
 
 before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'clipflow-jobs-'));
-  const tokens = Object.entries(TOKENS).map(([name, token]) => ({
-    name,
-    sha256: createHash('sha256').update(token).digest('hex'),
+  served = await ServedJobs.start((folder) => ({
+    jobs: { chunk: 50, sources: { samples: 'models/tiny-clip/samples' } },
+    env: tokensFile(folder, TOKENS),
   }));
-  writeFileSync(join(folder, 'tokens.yml'), JSON.stringify({ tokens }));
-  redis = await RedisServer.start();
-  const sources = { samples: 'models/tiny-clip/samples' };
-  const text = jobsFlow(redis.url, join(folder, 'files'), { chunk: 10, sources });
-  flow = await FlowProcess.start({ text, env: { CLIPFLOW_TOKENS_FILE: join(folder, 'tokens.yml') } });
-  alice = new JobsClient(() => flow.url, { authorization: `Bearer ${TOKENS.alice}` });
-  bob = new JobsClient(() => flow.url, { authorization: `Bearer ${TOKENS.bob}` });
+  alice = served.clientWith({ authorization: `Bearer ${TOKENS.alice}` });
+  bob = served.clientWith({ authorization: `Bearer ${TOKENS.bob}` });
 });
-after(async () => {
-  await flow.stop();
-  await redis[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-const documents = (count: number): { id: string; text: string }[] =>
-  Array.from({ length: count }, (_, i) => ({ id: `d${i}`, text: `a red circle ${i}` }));
+after(() => served[Symbol.asyncDispose]());
 
 async function output(job: JobObject): Promise<Buffer> {
   const response = await alice.request(`/jobs/${job.id}/output`);
@@ -67,6 +47,13 @@ function rowsOf(npy: Buffer): Float32Array[] {
   assert.equal(npy.length, end + rows * columns * 4);
   const numbers = new Float32Array(new Uint8Array(npy.subarray(end)).buffer);
   return Array.from({ length: rows }, (_, row) => numbers.slice(row * columns, (row + 1) * columns));
+}
+
+/** That the gateway has been asked. */
+async function embeddingRequests(): Promise<number> {
+  const text = await (await fetch(`${served.flow.url}/metrics`)).text();
+  const counts = text.matchAll(/^clipflow_requests_total\{[^}]*endpoint="\/v1\/embeddings"[^}]*\} (\d+)$/gm);
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
 describe('what a job answers with', () => {
@@ -104,6 +91,34 @@ describe('what a job answers with', () => {
     });
     const [error] = await alice.lines<{ line: number; index: number; error: { code: string } }>(job.error_file_id);
     assert.deepEqual([error?.line, error?.index, error?.error.code], [6, 5, 'invalid_document']);
+  });
+
+  test('documents that share a request: what is wrong with one is its own error, and all stay in order', async () => {
+    const bad: [object, string][] = [
+      [{ text: '' }, 'invalid_request'],
+      [{ image: '%%' }, 'invalid_request'],
+      [{ image: 'bm90IGFuIGltYWdl' }, 'invalid_document'],
+    ];
+    const texts = Array.from({ length: 40 }, (_, i) => known[i % known.length]);
+    const input = { documents: texts.map((one, i) => (i % 7 === 3 ? bad[i % bad.length]?.[0] : { text: one?.text })) };
+    const asked = await embeddingRequests();
+    const job = await alice.ended(await alice.start({ input }));
+    assert.equal((await embeddingRequests()) - asked, 3, '40 documents, 16 of them in a request');
+    const indexes = texts.map((_, i) => i);
+    const [wrong, right] = [indexes.filter((i) => i % 7 === 3), indexes.filter((i) => i % 7 !== 3)];
+    const lines = await alice.lines<OutputLine>(job.output_file_id);
+    assert.deepEqual(
+      lines.map(({ index }) => index),
+      right,
+    );
+    for (const { index, embedding } of lines) assert.ok(cosine(embedding, texts[index]?.embedding ?? []) > 0.9999);
+    const errors = await alice.lines<{ index: number; error: { code: string; message: string } }>(job.error_file_id);
+    assert.deepEqual(
+      errors.map(({ index, error }) => [index, error.code]),
+      wrong.map((i) => [i, bad[i % bad.length]?.[1]]),
+    );
+    // Which place a document had in its request is nobody's business.
+    for (const { error } of errors) assert.doesNotMatch(error.message, /input/);
   });
 
   test('images of a source of the flow', async () => {
@@ -178,13 +193,13 @@ describe('owners', () => {
     assert.deepEqual(await listOf(bob, '/jobs'), []);
     assert.deepEqual(await listOf(bob, '/files'), []);
     assert.ok((await listOf(alice, '/jobs')).includes(id));
-    const nobody = new JobsClient(() => flow.url);
+    const nobody = served.client;
     for (const path of ['/jobs', '/files', '/batches']) assert.equal((await nobody.request(path)).status, 401, path);
   });
 
   test('the page of the queue asks for the same tokens', async () => {
     const page = (headers: Record<string, string>, path = ''): Promise<Response> =>
-      fetch(`${flow.url}/queues${path}`, { headers });
+      fetch(`${served.flow.url}/queues${path}`, { headers });
     const basic = (password: string): Record<string, string> => ({
       authorization: `Basic ${Buffer.from(`me:${password}`).toString('base64')}`,
     });
@@ -240,14 +255,16 @@ test('lists come in pages, the newest first; a batch is found between many jobs'
 });
 
 test('openapi.json has the routes, and each of them is served', async () => {
-  const { paths } = (await (await fetch(`${flow.url}/openapi.json`)).json()) as { paths: Record<string, object> };
+  const { paths } = (await (await fetch(`${served.flow.url}/openapi.json`)).json()) as {
+    paths: Record<string, object>;
+  };
   const routes = Object.entries(paths)
     .filter(([path]) => /^\/v1\/(files|batches|jobs)/.test(path))
     .flatMap(([path, methods]) => Object.keys(methods).map((method) => ({ method: method.toUpperCase(), path })));
   assert.equal(routes.length, 18);
   for (const { method, path } of routes) {
     const headers = { authorization: `Bearer ${TOKENS.alice}`, 'content-type': 'application/json' };
-    const response = await fetch(flow.url + path.replace('{id}', 'nobody'), { method, headers });
+    const response = await fetch(served.flow.url + path.replace('{id}', 'nobody'), { method, headers });
     assert.doesNotMatch(await response.text(), /unknown_endpoint/, `${method} ${path}`);
   }
 });

@@ -1,36 +1,24 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { clipflow } from '../support/clipflow.js';
-import { FlowProcess } from '../support/flow-process.js';
-import { JobsClient, jobsFlow } from '../support/jobs.js';
-import { RedisServer } from '../support/redis-server.js';
+import { ServedJobs, type JobsClient } from '../support/jobs.js';
 import { within } from '../support/until.js';
 
 const MIB = 2 ** 20;
 const FILE_BYTES = 4 * MIB;
 const GIB = 2 ** 30;
 
-let folder: string;
-let redis: RedisServer;
-let flow: FlowProcess;
+let served: ServedJobs;
 let client: JobsClient;
 
 before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'clipflow-bad-'));
-  redis = await RedisServer.start();
-  const jobs = { file_bytes: FILE_BYTES, max_unfinished: 2 };
-  flow = await FlowProcess.start({ text: jobsFlow(redis.url, join(folder, 'files'), jobs) });
-  client = new JobsClient(() => flow.url);
+  served = await ServedJobs.start(() => ({ jobs: { file_bytes: FILE_BYTES, max_unfinished: 2 } }));
+  client = served.client;
 });
-after(async () => {
-  await flow.stop();
-  await redis[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-});
+after(() => served[Symbol.asyncDispose]());
 
 /** Status, code and param of what is refused. */
 async function refused(path: string, body?: unknown): Promise<unknown[]> {
@@ -83,7 +71,7 @@ describe('a request for a job that is wrong names what is', () => {
     assert.deepEqual(await refused('/batches', { input_file_id: 'file-1', endpoint: '/v1/embeddings' }), missing);
     // As the Python client of OpenAI asks: a type, and no body.
     const headers = { 'content-type': 'application/json' };
-    const empty = await fetch(`${flow.url}/v1/batches/batch_1/cancel`, { method: 'POST', headers });
+    const empty = await fetch(`${served.flow.url}/v1/batches/batch_1/cancel`, { method: 'POST', headers });
     assert.equal(empty.status, 404);
     assert.deepEqual(await refused('/jobs?limit=1000'), [400, 'invalid_request', 'limit']);
     assert.deepEqual(await refused('/jobs/x/frobnicate', {}), [404, 'unknown_endpoint', null]);
@@ -93,7 +81,7 @@ describe('a request for a job that is wrong names what is', () => {
     const file = await client.upload(`${'{"text": "a red circle"}\n'.repeat(20_000)}`);
     const id = await client.start({ input: { file } });
     await client.until(id, ({ progress }) => progress.completed > 0);
-    assert.equal((await fetch(`${flow.url}/v1/files/${file}`, { method: 'DELETE' })).status, 200);
+    assert.equal((await fetch(`${served.flow.url}/v1/files/${file}`, { method: 'DELETE' })).status, 200);
     const job = await client.ended(id);
     assert.deepEqual([job.status, job.errors?.data[0]?.code], ['failed', 'not_found']);
   });
@@ -119,7 +107,7 @@ describe('uploads', () => {
   test('forms that are none', async () => {
     assert.deepEqual(await refused('/files', { purpose: 'batch' }), [400, 'invalid_request', 'file']);
     assert.deepEqual(await refused('/files', form(['purpose', 'batch'])), [400, 'invalid_request', 'file']);
-    const nothing = await fetch(`${flow.url}/v1/files`, {
+    const nothing = await fetch(`${served.flow.url}/v1/files`, {
       method: 'POST',
       headers: { 'content-type': 'multipart/form-data; boundary=x' },
       body: '--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhalf of it',
@@ -132,11 +120,11 @@ describe('uploads', () => {
       const file = new Blob(['x'.repeat(bytes)]);
       return (await client.request('/files', form(['purpose', 'batch'], ['file', file]))).status;
     };
-    const before = readdirSync(join(folder, 'files/files')).length;
+    const before = readdirSync(join(served.folder, 'files/files')).length;
     assert.equal(await upload(FILE_BYTES), 200);
     assert.equal(await upload(FILE_BYTES + 1), 413);
-    assert.equal(readdirSync(join(folder, 'files/files')).length, before + 1);
-    assert.deepEqual(readdirSync(join(folder, 'files/~writing')), []);
+    assert.equal(readdirSync(join(served.folder, 'files/files')).length, before + 1);
+    assert.deepEqual(readdirSync(join(served.folder, 'files/~writing')), []);
   });
 
   /** Sends as a caller does that looks for no answer, until the connection is closed: the answer, and the bytes that went. */
@@ -145,7 +133,7 @@ describe('uploads', () => {
     first: Buffer,
     piece: Buffer,
   ): Promise<{ answer: string; bytes: number; ms: number }> {
-    const socket = connect(Number(new URL(flow.url).port), '127.0.0.1');
+    const socket = connect(Number(new URL(served.flow.url).port), '127.0.0.1');
     socket.on('error', () => {}); // It is cut off while it sends.
     let answer = '';
     let answeredAt = Infinity;
@@ -187,7 +175,7 @@ describe('uploads', () => {
     assert.match(answer, /^HTTP\/1\.1 413 /);
     assert.match(answer, /"code":"payload_too_large"/);
     assert.ok(bytes >= FILE_BYTES && bytes < FILE_BYTES + 32 * MIB, `${bytes} bytes were taken`);
-    assert.deepEqual(readdirSync(join(folder, 'files/~writing')), []);
+    assert.deepEqual(readdirSync(join(served.folder, 'files/~writing')), []);
   });
 });
 
@@ -201,15 +189,15 @@ describe('without Redis', () => {
   });
 
   test('every route of jobs says that it is away, at once, and embeddings are served', async () => {
-    const gone = flow.event(({ event, process }) => event === 'redis_unavailable' && process === 'gateway');
-    await redis.stop();
+    const gone = served.flow.event(({ event, process }) => event === 'redis_unavailable' && process === 'gateway');
+    await served.redis.stop();
     await gone;
     const from = performance.now();
     const away = [503, 'unavailable', null];
     for (const path of ['/jobs', '/jobs/job_1', '/batches', '/files', '/files/file-1/content'])
       assert.deepEqual(await refused(path), away, path);
     assert.deepEqual(await refused('/files', form(['file', new Blob(['{}'])])), away);
-    assert.equal((await fetch(`${flow.url}/queues`)).status, 503);
+    assert.equal((await fetch(`${served.flow.url}/queues`)).status, 503);
     assert.equal((await client.request('/embeddings', { input: 'a red circle' })).status, 200);
     assert.ok(performance.now() - from < 5000);
   });

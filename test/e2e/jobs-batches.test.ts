@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
-import { FlowProcess } from '../support/flow-process.js';
-import { JobsClient, jobsFlow } from '../support/jobs.js';
-import { RedisServer } from '../support/redis-server.js';
+import { ServedJobs, type JobsClient } from '../support/jobs.js';
 import { readFixture } from '../support/samples.js';
 import { within } from '../support/until.js';
 import { cosine } from '../support/vectors.js';
@@ -32,24 +27,15 @@ const known = skills.texts.filter(({ text }) => text !== '');
 /** As the folder of the model says. */
 const MODEL = 'tiny-scenes';
 
-let folder: string;
-let redis: RedisServer;
-let flow: FlowProcess;
+let served: ServedJobs;
 let client: JobsClient;
 
 before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'clipflow-batches-'));
-  redis = await RedisServer.start();
   // One document at a time, so that there is time to see a batch under way.
-  const text = jobsFlow(redis.url, join(folder, 'files'), { chunk: 5, concurrency: 1 });
-  flow = await FlowProcess.start({ text });
-  client = new JobsClient(() => flow.url);
+  served = await ServedJobs.start(() => ({ jobs: { chunk: 5, concurrency: 1 } }));
+  client = served.client;
 });
-after(async () => {
-  await flow.stop();
-  await redis[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-});
+after(() => served[Symbol.asyncDispose]());
 
 const request = (id: string, body: object, url = '/v1/embeddings'): string =>
   JSON.stringify({ custom_id: id, method: 'POST', url, body });
@@ -93,6 +79,9 @@ describe('a batch', () => {
       const { data } = response?.body as { data: { embedding: number[] }[] };
       assert.ok(cosine(data[0]?.embedding ?? [], known[i]?.embedding ?? []) > 0.9999);
     });
+    const ids = new Set(lines.map(({ response }) => response?.request_id ?? ''));
+    assert.equal(ids.size, total);
+    assert.ok(!ids.has(''));
   });
 
   test('of reranks and of classifications', async () => {

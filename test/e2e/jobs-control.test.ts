@@ -1,37 +1,17 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
-import { FlowProcess } from '../support/flow-process.js';
-import { JobsClient, jobsFlow, type JobObject } from '../support/jobs.js';
-import { RedisServer } from '../support/redis-server.js';
-
-let folder: string;
-let redis: RedisServer;
-before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'clipflow-control-'));
-  redis = await RedisServer.start();
-});
-after(async () => {
-  await redis[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-const documents = (count: number): { text: string }[] =>
-  Array.from({ length: count }, (_, i) => ({ text: `a red circle ${i}` }));
-const done = ({ progress: { completed, failed } }: JobObject): number => completed + failed;
+import { documents, done, ServedJobs, type JobsClient } from '../support/jobs.js';
 
 describe('a job', () => {
-  let flow: FlowProcess;
+  let served: ServedJobs;
   let client: JobsClient;
   before(async () => {
     // One document at a time, so that there is time to act.
-    flow = await FlowProcess.start({ text: jobsFlow(redis.url, join(folder, 'a'), { chunk: 5, concurrency: 1 }) });
-    client = new JobsClient(() => flow.url);
+    served = await ServedJobs.start(() => ({ jobs: { chunk: 5, concurrency: 1 } }));
+    client = served.client;
   });
-  after(() => flow.stop());
+  after(() => served[Symbol.asyncDispose]());
 
   test('rests while it is paused, and goes on where it was', async () => {
     const id = await client.start({ input: { documents: documents(300) } });

@@ -1,51 +1,26 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
-import { FlowProcess } from '../support/flow-process.js';
-import { JobsClient, jobsFlow, type JobObject } from '../support/jobs.js';
-import { RedisServer } from '../support/redis-server.js';
+import { documents, done, ServedJobs, tokensFile, type JobsClient } from '../support/jobs.js';
 import { within } from '../support/until.js';
 
 const RATE = 100;
 const RETENTION_S = 4;
 
-let folder: string;
-let redis: RedisServer;
-before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'clipflow-limits-'));
-  redis = await RedisServer.start();
-});
-after(async () => {
-  await redis[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-const documents = (count: number): { text: string }[] =>
-  Array.from({ length: count }, (_, i) => ({ text: `a red circle ${i}` }));
-const done = ({ progress: { completed, failed } }: JobObject): number => completed + failed;
-
 describe('rate and retention', () => {
-  let flow: FlowProcess;
+  let served: ServedJobs;
   const tokens = { alice: 'a secret of alice', bob: 'a secret of bob' };
   const clientOf = (name: keyof typeof tokens): JobsClient =>
-    new JobsClient(() => flow.url, { authorization: `Bearer ${tokens[name]}` });
+    served.clientWith({ authorization: `Bearer ${tokens[name]}` });
   before(async () => {
-    const file = join(folder, 'tokens.yml');
-    const entries = Object.entries(tokens).map(([name, token]) => ({
-      name,
-      sha256: createHash('sha256').update(token).digest('hex'),
+    served = await ServedJobs.start((folder) => ({
+      jobs: { chunk: 20, rate: RATE, retention: RETENTION_S },
+      env: tokensFile(folder, tokens),
     }));
-    writeFileSync(file, JSON.stringify({ tokens: entries }));
-    const jobs = { chunk: 20, rate: RATE, retention: RETENTION_S };
-    // A name of its own, and so a queue of its own.
-    const text = jobsFlow(redis.url, join(folder, 'b'), jobs).replace('"with":{', '"with":{"name":"limited",');
-    flow = await FlowProcess.start({ text, env: { CLIPFLOW_TOKENS_FILE: file } });
   });
-  after(() => flow.stop());
+  after(() => served[Symbol.asyncDispose]());
 
   test('a caller’s jobs take so many documents a second; another caller’s do not wait for them', async () => {
     const [alice, bob] = [clientOf('alice'), clientOf('bob')];
@@ -72,7 +47,7 @@ describe('rate and retention', () => {
     const job = await alice.ended(await alice.start({ input: { file: upload }, completion_window: '1s' }));
     assert.equal((await alice.request(`/files/${job.output_file_id}/content`)).status, 200);
     const left = (): string[] =>
-      readdirSync(join(folder, 'b'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+      readdirSync(join(served.folder, 'files'), { recursive: true, encoding: 'utf8' }).filter((name) =>
         [job.id, upload].some((id) => name.includes(id)),
       );
     assert.ok(left().length > 0);

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { after, before, test } from 'node:test';
-import { FlowProcess, ROOT } from '../support/flow-process.js';
-import { JobsClient, jobsFlow } from '../support/jobs.js';
-import { RedisServer } from '../support/redis-server.js';
+import { ROOT } from '../support/flow-process.js';
+import { ServedJobs, type JobsClient } from '../support/jobs.js';
 import { readFixture } from '../support/samples.js';
 import { within } from '../support/until.js';
 import { cosine } from '../support/vectors.js';
@@ -21,34 +19,28 @@ const SAMPLES = join(ROOT, 'models/tiny-clip/samples');
 const vectors = readFixture<Record<string, number[]>>('images', 'embeddings.json');
 const [name = '', other = ''] = Object.keys(vectors);
 
-let folder: string;
-let redis: RedisServer;
-let flow: FlowProcess;
+let served: ServedJobs;
 let client: JobsClient;
 
 before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'clipflow-retry-'));
-  mkdirSync(join(folder, 'pictures'));
-  redis = await RedisServer.start();
-  const jobs = { attempts: 1, chunk: 1, sources: { pictures: join(folder, 'pictures') } };
-  flow = await FlowProcess.start({ text: jobsFlow(redis.url, join(folder, 'files'), jobs) });
-  client = new JobsClient(() => flow.url);
+  served = await ServedJobs.start((folder) => {
+    const pictures = join(folder, 'pictures');
+    mkdirSync(pictures);
+    return { jobs: { attempts: 1, chunk: 1, sources: { pictures } } };
+  });
+  client = served.client;
 });
-after(async () => {
-  await flow.stop();
-  await redis[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-});
+after(() => served[Symbol.asyncDispose]());
 
 test('documents that failed are done again by a retry, and the output is written anew', async () => {
-  copyFileSync(join(SAMPLES, name), join(folder, 'pictures', name));
-  writeFileSync(join(folder, 'pictures', other), 'no image yet');
+  copyFileSync(join(SAMPLES, name), join(served.folder, 'pictures', name));
+  writeFileSync(join(served.folder, 'pictures', other), 'no image yet');
   const id = await client.start({ input: { source: 'pictures' } });
   const first = await client.ended(id);
   assert.deepEqual([first.status, first.progress.completed, first.progress.failed], ['completed', 1, 1]);
   const [failed] = await client.lines<{ id: string; error: { code: string } }>(first.error_file_id);
   assert.deepEqual([failed?.id, failed?.error.code], [other, 'invalid_document']);
-  copyFileSync(join(SAMPLES, other), join(folder, 'pictures', other));
+  copyFileSync(join(SAMPLES, other), join(served.folder, 'pictures', other));
   await client.act(id, 'retry');
   const second = await client.ended(id);
   assert.deepEqual([second.status, second.progress.completed, second.progress.failed], ['completed', 2, 0]);
@@ -61,7 +53,7 @@ test('documents that failed are done again by a retry, and the output is written
 /** A chunk that is under way when its job is paused is written all the same. */
 async function untilNoTaskRuns(): Promise<void> {
   for (;;) {
-    const load = (await (await fetch(`${flow.url}/load`)).json()) as { bulk: { active_tasks: number } | null };
+    const load = (await (await fetch(`${served.flow.url}/load`)).json()) as { bulk: { active_tasks: number } | null };
     if (load.bulk?.active_tasks === 0) return;
     await delay(50);
   }
@@ -72,7 +64,7 @@ test('a task that fails for good is a dead letter of the queue page, and is done
     queues: { jobs: { id: string; failedReason: string }[] }[];
   }
   const failedTasks = async (): Promise<Board['queues'][number]['jobs']> => {
-    const response = await fetch(`${flow.url}/queues/api/queues?activeQueue=jobs&status=failed`);
+    const response = await fetch(`${served.flow.url}/queues/api/queues?activeQueue=jobs&status=failed`);
     return ((await response.json()) as Board).queues.flatMap(({ jobs }) => jobs);
   };
   const id = await client.start({ input: { documents: Array<string>(300).fill('a red circle') } });
@@ -80,7 +72,7 @@ test('a task that fails for good is a dead letter of the queue page, and is done
   await client.act(id, 'pause');
   await within(untilNoTaskRuns(), 'the tasks under way to end');
   // While a file is where the folder of its parts should be, no chunk can be written.
-  const parts = join(folder, 'files/jobs', id, 'parts');
+  const parts = join(served.folder, 'files/jobs', id, 'parts');
   renameSync(parts, `${parts}-aside`);
   writeFileSync(parts, '');
   await client.act(id, 'resume');
@@ -101,7 +93,7 @@ test('a task that fails for good is a dead letter of the queue page, and is done
   const retry = async (): Promise<void> => {
     // Those that were about to fail, too.
     while ((await failedTasks()).length > 0 || (await client.job(id)).status !== 'completed') {
-      const url = `${flow.url}/queues/api/queues/jobs/retry/failed`;
+      const url = `${served.flow.url}/queues/api/queues/jobs/retry/failed`;
       assert.equal((await fetch(url, { method: 'PUT' })).status, 200);
       await delay(100);
     }

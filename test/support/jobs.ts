@@ -1,5 +1,11 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { FlowProcess } from './flow-process.js';
+import { RedisServer } from './redis-server.js';
 import { within } from './until.js';
 
 const JobObject = z.object({
@@ -114,4 +120,67 @@ export function jobsFlow(redis: string, files: string, jobs: Record<string, unkn
       { name: 'clip', uses: 'CLIPEncoder', uses_with: { model_path: 'models/tiny-clip', device: 'cpu' }, replicas },
     ],
   });
+}
+
+/** Different texts. */
+export function documents(count: number): { id: string; text: string }[] {
+  return Array.from({ length: count }, (_, i) => ({ id: `d${i}`, text: `a red circle ${i}` }));
+}
+
+/** Documents of a job that have an answer or an error. */
+export function done({ progress: { completed, failed } }: JobObject): number {
+  return completed + failed;
+}
+
+/** What a flow is started with; files may lie in the folder. */
+type Settings = (folder: string) => { jobs: Record<string, unknown>; env?: Record<string, string> };
+
+/** A flow with bulk jobs that has a Redis and a folder of its own. */
+export class ServedJobs implements AsyncDisposable {
+  /** Of a caller without a token. */
+  readonly client = this.clientWith();
+
+  private constructor(
+    readonly folder: string,
+    readonly redis: RedisServer,
+    readonly flow: FlowProcess,
+  ) {}
+
+  static async start(settings: Settings): Promise<ServedJobs> {
+    const folder = mkdtempSync(join(tmpdir(), 'clipflow-jobs-'));
+    const redis = await RedisServer.start();
+    try {
+      const { jobs, ...options } = settings(folder);
+      const flow = await FlowProcess.start({ text: jobsFlow(redis.url, join(folder, 'files'), jobs), ...options });
+      return new ServedJobs(folder, redis, flow);
+    } catch (error) {
+      await remove(folder, redis);
+      throw error;
+    }
+  }
+
+  clientWith(headers: Record<string, string> = {}): JobsClient {
+    return new JobsClient(() => this.flow.url, headers);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.flow.stop();
+    await remove(this.folder, this.redis);
+  }
+}
+
+async function remove(folder: string, redis: RedisServer): Promise<void> {
+  await redis[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** Writes a file of tokens, by the names of their callers: what the environment of a flow names it by. */
+export function tokensFile(folder: string, tokens: Record<string, string>): Record<string, string> {
+  const file = join(folder, 'tokens.yml');
+  const entries = Object.entries(tokens).map(([name, token]) => ({
+    name,
+    sha256: createHash('sha256').update(token).digest('hex'),
+  }));
+  writeFileSync(file, JSON.stringify({ tokens: entries }));
+  return { CLIPFLOW_TOKENS_FILE: file };
 }
