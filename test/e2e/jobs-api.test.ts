@@ -106,12 +106,18 @@ describe('what a job answers with', () => {
     assert.equal((await embeddingRequests()) - asked, 3, '40 documents, 16 of them in a request');
     const indexes = texts.map((_, i) => i);
     const [wrong, right] = [indexes.filter((i) => i % 7 === 3), indexes.filter((i) => i % 7 !== 3)];
+    const { completed, failed } = job.progress;
+    assert.deepEqual([job.status, completed, failed], ['completed', right.length, wrong.length]);
     const lines = await alice.lines<OutputLine>(job.output_file_id);
     assert.deepEqual(
       lines.map(({ index }) => index),
       right,
     );
     for (const { index, embedding } of lines) assert.ok(cosine(embedding, texts[index]?.embedding ?? []) > 0.9999);
+    for (const line of [lines[0], lines.at(-1)]) {
+      const alone = await alice.json<{ data: OutputLine[] }>('/embeddings', { input: texts[line?.index ?? -1]?.text });
+      assert.ok(cosine(line?.embedding ?? [], alone.data[0]?.embedding ?? []) > 0.9999);
+    }
     const errors = await alice.lines<{ index: number; error: { code: string; message: string } }>(job.error_file_id);
     assert.deepEqual(
       errors.map(({ index, error }) => [index, error.code]),

@@ -1,25 +1,17 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { Redis } from 'ioredis';
-import { FlowProcess } from '../support/flow-process.js';
-import { JobsClient, jobsFlow } from '../support/jobs.js';
-import { RedisServer } from '../support/redis-server.js';
+import { ServedJobs } from '../support/jobs.js';
 
 const DOCUMENTS = 20_000;
 /** docs/jobs.md states what was measured; this is some more than that. */
 const MOST_BYTES = 20;
 
 test(`what Redis holds of a job of ${DOCUMENTS} documents is a few bytes for each`, async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'clipflow-memory-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  await using redis = await RedisServer.start();
+  await using served = await ServedJobs.start(() => ({ jobs: { concurrency: 1 } }));
+  const { client, redis } = served;
   const connection = new Redis(redis.url);
   t.after(() => connection.disconnect());
-  await using flow = await FlowProcess.start({ text: jobsFlow(redis.url, join(folder, 'files'), { concurrency: 1 }) });
-  const client = new JobsClient(() => flow.url);
   const used = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await connection.info('memory'))?.[1]);
   const input = {
     documents: Array.from({ length: DOCUMENTS }, (_, i) => ({ id: `document-${i}`, text: `a red circle ${i}` })),

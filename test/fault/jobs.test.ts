@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { FlowProcess } from '../support/flow-process.js';
-import { JobsClient, jobsFlow } from '../support/jobs.js';
+import { documents, done, JobsClient, jobsFlow } from '../support/jobs.js';
 import { freePort } from '../support/ports.js';
 import { RedisServer } from '../support/redis-server.js';
 
@@ -20,9 +20,6 @@ interface OutputLine {
 let folder: string;
 before(() => (folder = mkdtempSync(join(tmpdir(), 'clipflow-jobs-'))));
 after(() => rmSync(folder, { recursive: true, force: true }));
-
-const documents = (count: number): { id: string; text: string }[] =>
-  Array.from({ length: count }, (_, i) => ({ id: `d${i}`, text: `a red circle ${i}` }));
 
 /** A port of its choice would be another one after the restart. */
 async function startFlow(redis: RedisServer, name: string, jobs: Record<string, unknown> = {}): Promise<FlowProcess> {
@@ -54,17 +51,12 @@ describe('a job whose worker, gateway and Redis die', () => {
     ];
     const counts = faults.map(() => 0);
     // Each part of the job meets each fault, in an order of chance.
-    for (let done = 0; done < DOCUMENTS * 0.9;) {
+    for (let reached = 0; reached < DOCUMENTS * 0.9;) {
       const which = Math.floor(Math.random() * faults.length);
       await faults[which]?.();
       counts[which] = (counts[which] ?? 0) + 1;
-      const wanted = Math.min(DOCUMENTS, done + 250);
-      const { progress } = await client.until(
-        id,
-        ({ progress: { completed, failed } }) => completed + failed >= wanted,
-        120_000,
-      );
-      done = progress.completed + progress.failed;
+      const wanted = Math.min(DOCUMENTS, reached + 250);
+      reached = done(await client.until(id, (job) => done(job) >= wanted, 120_000));
     }
     const job = await client.ended(id, 120_000);
     t.diagnostic(`killed: workers ${counts[0]}, gateway ${counts[1]}, Redis ${counts[2]} times`);

@@ -148,8 +148,9 @@ export class ServedJobs implements AsyncDisposable {
 
   static async start(settings: Settings): Promise<ServedJobs> {
     const folder = mkdtempSync(join(tmpdir(), 'clipflow-jobs-'));
-    const redis = await RedisServer.start();
+    let redis: RedisServer | undefined;
     try {
+      redis = await RedisServer.start();
       const { jobs, ...options } = settings(folder);
       const flow = await FlowProcess.start({ text: jobsFlow(redis.url, join(folder, 'files'), jobs), ...options });
       return new ServedJobs(folder, redis, flow);
@@ -164,13 +165,16 @@ export class ServedJobs implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.flow.stop();
-    await remove(this.folder, this.redis);
+    try {
+      await this.flow.stop();
+    } finally {
+      await remove(this.folder, this.redis);
+    }
   }
 }
 
-async function remove(folder: string, redis: RedisServer): Promise<void> {
-  await redis[Symbol.asyncDispose]();
+async function remove(folder: string, redis?: RedisServer): Promise<void> {
+  await redis?.[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true, force: true });
 }
 
