@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--suite stack|text-length|overhead|faults|soak|autoscale|bulk] [--quick] [--only text|long-text|image|tiny|vit]...
+ * `npm run bench -- [--suite stack|latency|text-length|overhead|faults|soak|autoscale|bulk] [--quick] [--only text|long-text|image|tiny|vit]...
  * [--protocol http|grpc] [--replicas N]... [--minutes N] [--json FILE] [--svg FILE]`: see docs/benchmarks.md.
  */
 import { writeFileSync } from 'node:fs';
@@ -11,6 +11,7 @@ import {
   AutoscaleSuite,
   BulkSuite,
   FaultsSuite,
+  LatencySuite,
   OverheadSuite,
   SoakSuite,
   StackSuite,
@@ -38,6 +39,7 @@ const filters = [...Object.keys(MODELS), ...MODALITIES];
 for (const filter of values.only) oneOf('only', filter, filters);
 const suites: Record<(typeof SUITES)[number], () => Suite> = {
   stack: () => new StackSuite(),
+  latency: () => new LatencySuite(),
   'text-length': () => new TextLengthSuite(),
   overhead: () => new OverheadSuite(),
   faults: () => new FaultsSuite(),

@@ -16,7 +16,11 @@ export interface Effort {
   /** How long a bare leg should take, and the batches that it has at least. */
   legSeconds: number;
   minBatches: number;
-  /** Documents of a leg that measures latency. */
+}
+
+export interface LatencyEffort {
+  rounds: number;
+  /** Documents of a leg, one at a time. */
   singles: number;
 }
 
@@ -45,6 +49,8 @@ export interface Latency {
   replicas: number;
   protocol: Protocol;
   modality: Modality;
+  /** Rest between an answer and the next call. */
+  pauseMs: number;
   /** Median latency of a single document, of each leg. */
   bareMs: number[];
   stackMs: number[];
@@ -61,8 +67,8 @@ export const BATCH = 32;
 const IN_FLIGHT = 4 * BATCH;
 /** Of a server that is asked for one document at a time, until V8 has compiled what each request passes. */
 const WARM_UP_SECONDS = 15;
-/** An idle server's calls come now and then. A processor that rests between two is slower, on both sides. */
-const PAUSE_MS = 5;
+/** One call after the other, and now and then: a processor that rests between two is slower, on every side. */
+const PAUSES_MS = [0, 5];
 
 /**
  * A model served by some replicas, and the same model in as many bare loops side by side, each with the threads of a
@@ -139,15 +145,22 @@ export class Comparison implements AsyncDisposable {
     }
   }
 
-  /** Of a server that has run for a while, but rests: all sides are brought to speed, then asked now and then. */
-  async latency(modality: Modality, { pairs, singles }: Effort): Promise<Latency> {
+  /** Of a server that has run for a while and has nothing else to do: one document at a time, at each pace. */
+  async *latency(modality: Modality, { rounds, singles }: LatencyEffort): AsyncGenerator<Latency> {
     const documents = await this.#documentsOfALeg('text', { legSeconds: WARM_UP_SECONDS, minBatches: 1 });
     await this.client.run({ modality: 'text', documents, batch: 1, inFlight: BATCH });
-    const leg: Leg = { modality, documents: singles, batch: 1, inFlight: 1, pauseMs: PAUSE_MS };
+    for (const pauseMs of PAUSES_MS) yield await this.#latencyAt({ modality, documents: singles, pauseMs }, rounds);
+  }
+
+  async #latencyAt(
+    singles: Pick<Leg, 'modality' | 'documents'> & { pauseMs: number },
+    rounds: number,
+  ): Promise<Latency> {
+    const leg: Leg = { ...singles, batch: 1, inFlight: 1 };
+    const [bareMs, stackMs, minimalMs]: [number[], number[], number[]] = [[], [], []];
     await this.#pairs(1, leg, leg);
     await this.minimal.client.run(leg);
-    const [bareMs, stackMs, minimalMs]: [number[], number[], number[]] = [[], [], []];
-    for (let i = 0; i < pairs; i++) {
+    for (let i = 0; i < rounds; i++) {
       for (const { bare, stack } of await this.#pairs(1, leg, leg)) {
         bareMs.push(median(bare.latenciesMs));
         stackMs.push(median(stack.latenciesMs));
@@ -156,8 +169,9 @@ export class Comparison implements AsyncDisposable {
     }
     const overBare = (all: number[]): number => median(all.map((ms, i) => ms - (bareMs[i] ?? NaN)));
     const { model, replicas, protocol } = this;
+    const { modality, pauseMs } = singles;
     const differences = { differenceMs: overBare(stackMs), minimalDifferenceMs: overBare(minimalMs) };
-    return { model, replicas, protocol, modality, bareMs, stackMs, minimalMs, ...differences };
+    return { model, replicas, protocol, modality, pauseMs, bareMs, stackMs, minimalMs, ...differences };
   }
 
   /** What the bare loops embed in `legSeconds`, in whole batches; brings both sides to speed meanwhile. */

@@ -48,12 +48,20 @@ export function latencyTable(rows: readonly Latency[]): string {
     const overBare = (all: readonly number[]): string => range(all.map((ms, i) => ms - at(row.bareMs, i)));
     return [
       ...[row.model, String(row.replicas), row.modality, row.protocol],
-      ...[median(row.bareMs).toFixed(2), median(row.stackMs).toFixed(2)],
+      ...[String(row.pauseMs), median(row.bareMs).toFixed(2), median(row.stackMs).toFixed(2)],
       ...[row.differenceMs.toFixed(2), overBare(row.stackMs)],
       ...[row.minimalDifferenceMs.toFixed(2), overBare(row.minimalMs)],
     ];
   });
-  const figures = ['bare p50 ms', 'stack p50 ms', 'difference ms', 'of the rounds', 'minimal server', 'of the rounds'];
+  const figures = [
+    'pause ms',
+    'bare p50 ms',
+    'stack p50 ms',
+    'difference ms',
+    'of the rounds',
+    'minimal server',
+    'of the rounds',
+  ];
   return table([['model', 'replicas', 'modality', 'protocol', ...figures], ...lines], 4);
 }
 

@@ -18,7 +18,7 @@ describe('the stack suite', () => {
 
   test('measures two replicas beside two bare loops that share the documents', async () => {
     await using comparison = await Comparison.start('tiny-clip', 'grpc', 2);
-    const effort = { documentsPerRequest: [1, BATCH], pairs: 2, legSeconds: 0, minBatches: 1, singles: 1 };
+    const effort = { documentsPerRequest: [1, BATCH], pairs: 2, legSeconds: 0, minBatches: 1 };
     const rows: Throughput[] = [];
     for await (const row of comparison.throughput('long-text', effort)) rows.push(row);
     assert.deepEqual(

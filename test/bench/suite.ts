@@ -1,5 +1,5 @@
 import type { Protocol } from './contender.js';
-import { BATCH, Comparison, type Effort, type Latency, type Throughput } from './measure.js';
+import { BATCH, Comparison, type Effort, type Latency, type LatencyEffort, type Throughput } from './measure.js';
 import { autoscaleDays, type AutoscaleFigures } from './autoscale/autoscale.js';
 import { plotDays } from './autoscale/plot.js';
 import { measureBulk, type BulkBeside } from './bulk/bulk.js';
@@ -20,7 +20,7 @@ import {
 import { TextLengthComparison, type TextLength, type TextLengthEffort } from './text-length.js';
 import type { Modality } from './workload.js';
 
-export const SUITES = ['stack', 'text-length', 'overhead', 'faults', 'soak', 'autoscale', 'bulk'] as const;
+export const SUITES = ['stack', 'latency', 'text-length', 'overhead', 'faults', 'soak', 'autoscale', 'bulk'] as const;
 
 /** What is measured: of which models, and how long. */
 export interface Choice {
@@ -47,40 +47,59 @@ export interface Suite {
 
 /** The whole stack beside a bare loop. */
 export class StackSuite implements Suite {
-  static readonly #full: Effort = {
-    documentsPerRequest: [1, BATCH],
-    pairs: 5,
-    legSeconds: 2,
-    minBatches: 3,
-    singles: 100,
-  };
-  static readonly #quick: Effort = {
-    documentsPerRequest: [BATCH],
-    pairs: 2,
-    legSeconds: 1,
-    minBatches: 2,
-    singles: 50,
-  };
-  readonly results: { throughput: Throughput[]; latency: Latency[] } = { throughput: [], latency: [] };
+  static readonly #full: Effort = { documentsPerRequest: [1, BATCH], pairs: 5, legSeconds: 2, minBatches: 3 };
+  static readonly #quick: Effort = { documentsPerRequest: [BATCH], pairs: 2, legSeconds: 1, minBatches: 2 };
+  readonly results: { throughput: Throughput[] } = { throughput: [] };
 
-  async run({ models, modalities, protocol, replicas, quick }: Choice): Promise<void> {
+  async run({ quick, ...choice }: Choice): Promise<void> {
     const effort = quick ? StackSuite.#quick : StackSuite.#full;
-    const settings = models.flatMap((model) => replicas.map((count) => ({ model, count })));
-    for (const { model, count } of settings) {
-      await using comparison = await Comparison.start(model, protocol, count);
-      for (const modality of modalities) {
-        for await (const measured of comparison.throughput(modality, effort)) {
-          this.results.throughput.push(measured);
-          console.error(ratios([measured]));
-        }
-        this.results.latency.push(await comparison.latency(modality, effort));
+    for await (const { comparison, modality } of comparisons(choice)) {
+      for await (const measured of comparison.throughput(modality, effort)) {
+        this.results.throughput.push(measured);
+        console.error(ratios([measured]));
       }
     }
   }
 
   tables(): string {
-    const { throughput, latency } = this.results;
-    return `${throughputTable(throughput)}\n\n${latencyTable(latency)}\n\n${ratios(throughput)}`;
+    const { throughput } = this.results;
+    return `${throughputTable(throughput)}\n\n${ratios(throughput)}`;
+  }
+}
+
+/** One document at a time through the whole stack beside a bare session. */
+export class LatencySuite implements Suite {
+  static readonly #full: LatencyEffort = { rounds: 5, singles: 100 };
+  static readonly #quick: LatencyEffort = { rounds: 2, singles: 50 };
+  readonly results: { latency: Latency[] } = { latency: [] };
+
+  async run({ quick, ...choice }: Choice): Promise<void> {
+    const effort = quick ? LatencySuite.#quick : LatencySuite.#full;
+    for await (const { comparison, modality } of comparisons(choice)) {
+      for await (const measured of comparison.latency(modality, effort)) this.results.latency.push(measured);
+    }
+  }
+
+  tables(): string {
+    return latencyTable(this.results.latency);
+  }
+}
+
+/** A comparison for each model and number of replicas, and each modality of it. */
+async function* comparisons({
+  models,
+  modalities,
+  protocol,
+  replicas,
+}: Pick<Choice, 'models' | 'modalities' | 'protocol' | 'replicas'>): AsyncGenerator<{
+  comparison: Comparison;
+  modality: Modality;
+}> {
+  for (const model of models) {
+    for (const count of replicas) {
+      await using comparison = await Comparison.start(model, protocol, count);
+      for (const modality of modalities) yield { comparison, modality };
+    }
   }
 }
 
