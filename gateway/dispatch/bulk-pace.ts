@@ -4,22 +4,22 @@ import type { LaneSpec } from './item.js';
 const CALM_MS = 5000;
 /** How much longer than an interactive batch one of bulk work may take. */
 const STRETCH = 1.5;
-/** Weight of the latest interactive batch in the moving average, a geometric one: a batch that hung hardly counts. */
-const WEIGHT = 0.1;
-/** How far one batch may change the size of the next: it may have been slow or quick by chance. */
-const MAX_STEP = 1.25;
+/** How far one batch moves what is known: a factor, so that one that hung hardly counts. */
+const STEP = 1.03;
+/** A move one way is as large as three the other: what is known comes to rest where one batch in four is beyond it. */
+const BIG_STEP = STEP ** 3;
 /** Kinds remembered, the latest: callers may name any endpoint where an executor serves `/default`. */
 const MAX_KINDS = 256;
 
 /**
  * Tells how many documents of bulk work a replica gets at once. An interactive request that finds a replica computing
- * waits for the whole batch, so while such requests come a batch of bulk work takes about as long as one of theirs: it
- * grows or shrinks by how long the last ones took. Otherwise it is as large as any.
+ * waits for the whole batch, so while such requests come three of four batches of bulk work take no longer than one and a
+ * half of theirs. Otherwise they are as large as any.
  */
 export class BulkPace {
   #interactiveAt = -Infinity;
-  /** Milliseconds of an interactive batch that has its replica for itself. */
-  #usualMs: number | undefined;
+  /** Milliseconds of an interactive batch that has its replica for itself. The lower quartile: others waited for more. */
+  #quickMs: number | undefined;
   #sizes = new Map<string, number>();
 
   /** @param minMs that a batch of bulk work may take, however quick interactive ones are */
@@ -41,7 +41,7 @@ export class BulkPace {
 
   /** A batch of at most `size` that had its replica for itself was answered after `ms`. */
   learn(lane: LaneSpec, documents: { interactive: number; bulk: number }, size: number, ms: number): void {
-    if (documents.bulk === 0) this.#usualMs = moved(this.#usualMs, ms);
+    if (documents.bulk === 0) this.#quickMs = lowerQuartile(this.#quickMs ?? ms, ms);
     else if (documents.interactive === 0 && this.yields) this.#resize(lane, documents.bulk, size, ms);
   }
 
@@ -51,9 +51,10 @@ export class BulkPace {
     // The end of a queue tells nothing about larger batches, and what was sent before others came nothing about small ones.
     if (documents !== Math.min(Math.floor(wanted), size)) return;
     // A single document is like an interactive one, should there be none that had its replica for itself.
-    if (documents === 1) this.#usualMs ??= ms;
-    const allowedMs = Math.max(this.minMs, STRETCH * (this.#usualMs ?? 0));
-    const fitting = Math.min(Math.max(documents * (allowedMs / ms), wanted / MAX_STEP), wanted * MAX_STEP);
+    if (documents === 1) this.#quickMs ??= ms;
+    const allowedMs = Math.max(this.minMs, STRETCH * (this.#quickMs ?? 0));
+    // Half a document at least: next to one, two are a large step, and should not be tried at once again.
+    const fitting = ms > allowedMs ? Math.min(wanted / BIG_STEP, documents - 0.5) : wanted * STEP;
     this.#sizes.delete(key);
     this.#sizes.set(key, Math.min(Math.max(1, fitting), size));
     const [oldest] = this.#sizes.keys();
@@ -61,8 +62,9 @@ export class BulkPace {
   }
 }
 
-function moved(average: number | undefined, value: number): number {
-  return average === undefined ? value : average * (value / average) ** WEIGHT;
+function lowerQuartile(estimate: number, value: number): number {
+  if (value === estimate) return estimate;
+  return value < estimate ? Math.max(value, estimate / BIG_STEP) : Math.min(value, estimate * STEP);
 }
 
 function keyOf({ endpoint, kind }: LaneSpec): string {
