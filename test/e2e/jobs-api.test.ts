@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { documents, ServedJobs, tokensFile, type JobObject, type JobsClient } from '../support/jobs.js';
+import { documents, ServedJobs, type JobObject, type JobsClient } from '../support/jobs.js';
+import { tokensFile } from '../support/tokens.js';
 import { readFixture } from '../support/samples.js';
 import { cosine } from '../support/vectors.js';
 

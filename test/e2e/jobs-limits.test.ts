@@ -3,7 +3,8 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
-import { documents, done, ServedJobs, tokensFile, type JobsClient } from '../support/jobs.js';
+import { documents, done, ServedJobs, type JobsClient } from '../support/jobs.js';
+import { tokensFile } from '../support/tokens.js';
 import { within } from '../support/until.js';
 
 const RATE = 100;

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
 import { FlowProcess, ROOT } from '../support/flow-process.js';
 import { readFixture } from '../support/samples.js';
+import { tokensFile } from '../support/tokens.js';
 import { cosine } from '../support/vectors.js';
 
 const SHIPPED = join(ROOT, 'models/tiny-clip');
@@ -302,15 +302,13 @@ executors:
 
 test('quotas and limits: 401, 413, 429 with retry-after; 503 while no replica has come', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'clipflow-openai-'));
-  const sha256 = createHash('sha256').update('b-secret').digest('hex');
-  const file = join(folder, 'tokens.yml');
-  writeFileSync(file, `tokens: [{ name: bob, sha256: ${sha256}, max_documents: 2 }]\n`);
+  const env = tokensFile(folder, { bob: { token: 'b-secret', max_documents: 2 } });
   try {
     const authorization = 'Bearer b-secret';
     const clip = (replicas: number) => `executors: [{ name: clip, uses: CLIPEncoder, replicas: ${replicas} }]\n`;
     {
       const text = 'with: { limits: { body_bytes: 1000 } }\n' + clip(1);
-      await using flow = await FlowProcess.start({ text, env: { CLIPFLOW_TOKENS_FILE: file } });
+      await using flow = await FlowProcess.start({ text, env });
       const embed = (input: unknown) => ask(flow, '/v1/embeddings', { input }, { authorization });
       const together = await Promise.all(Array.from({ length: 8 }, () => embed(['a', 'b'])));
       const statuses = together.map(({ status }) => status);

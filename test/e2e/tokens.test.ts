@@ -1,28 +1,15 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { FlowProcess } from '../support/flow-process.js';
-
-/** The format is what `clipflow token` prints: the hex SHA-256 of the token. */
-function tokensFile(...tokens: { name: string; token: string; max_documents?: number }[]): string {
-  const entries = tokens.map(({ token, ...rest }) => ({
-    ...rest,
-    sha256: createHash('sha256').update(token).digest('hex'),
-  }));
-  return JSON.stringify({ tokens: entries }); // JSON is YAML.
-}
+import { tokensFile } from '../support/tokens.js';
 
 test('bearer tokens: required for documents, not for health; limits per token; the file is read again when it changes', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'clipflow-test-'));
-  const path = join(folder, 'tokens.yml');
-  writeFileSync(
-    path,
-    tokensFile({ name: 'alice', token: 'a-secret' }, { name: 'bob', token: 'b-secret', max_documents: 2 }),
-  );
-  await using flow = await FlowProcess.start({ env: { CLIPFLOW_TOKENS_FILE: path } });
+  const env = tokensFile(folder, { alice: 'a-secret', bob: { token: 'b-secret', max_documents: 2 } });
+  await using flow = await FlowProcess.start({ env });
   const encode = async (authorization?: string, docs = 1): Promise<number> => {
     const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
     const body = JSON.stringify({ data: Array(docs).fill('a red circle') });
@@ -43,13 +30,13 @@ test('bearer tokens: required for documents, not for health; limits per token; t
   assert.equal(await encode('b-secret', 2), 200);
 
   const from = flow.events.length;
-  writeFileSync(path, tokensFile({ name: 'carol', token: 'c-secret' }));
+  tokensFile(folder, { carol: 'c-secret' });
   await flow.event(({ event }) => event === 'tokens_reloaded', from);
   assert.equal(await encode('a-secret'), 401);
   assert.equal(await encode('c-secret'), 200);
 
   const broken = flow.events.length;
-  writeFileSync(path, 'tokens: [{ name: dave }]');
+  writeFileSync(env.CLIPFLOW_TOKENS_FILE, 'tokens: [{ name: dave }]');
   await flow.event(({ event }) => event === 'tokens_not_reloaded', broken);
   assert.equal(await encode('c-secret'), 200); // The last good file stays in force.
   assert.doesNotMatch(flow.stderr, /secret/);

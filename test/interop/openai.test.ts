@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -13,6 +12,7 @@ import { FlowProcess, ROOT } from '../support/flow-process.js';
 import { findPython, pythonWith } from '../support/python.js';
 import { RedisServer } from '../support/redis-server.js';
 import { readFixture } from '../support/samples.js';
+import { tokensFile } from '../support/tokens.js';
 import { cosine } from '../support/vectors.js';
 
 const MODEL = 'tiny-clip';
@@ -53,10 +53,7 @@ let flow: FlowProcess;
 before(async () => {
   redis = await RedisServer.start();
   folder = mkdtempSync(join(tmpdir(), 'clipflow-openai-'));
-  const file = join(folder, 'tokens.yml');
-  const sha256 = createHash('sha256').update(TOKEN).digest('hex');
-  writeFileSync(file, `tokens: [{ name: alice, sha256: ${sha256} }]\n`);
-  const env = { CLIPFLOW_TOKENS_FILE: file, CLIPFLOW_REDIS: redis.url, XDG_DATA_HOME: folder };
+  const env = { ...tokensFile(folder, { alice: TOKEN }), CLIPFLOW_REDIS: redis.url, XDG_DATA_HOME: folder };
   flow = await FlowProcess.start({ env });
 });
 after(async () => {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -10,6 +9,7 @@ import { FlowProcess, ROOT } from '../support/flow-process.js';
 import { freePort } from '../support/ports.js';
 import { findPython, pythonWith } from '../support/python.js';
 import { readFixture } from '../support/samples.js';
+import { tokensFile } from '../support/tokens.js';
 import { cosine, median } from '../support/vectors.js';
 import { Outcomes } from './driver.js';
 
@@ -264,10 +264,7 @@ describe('the unmodified Python client', { skip }, () => {
 
     before(async () => {
       const token = 'a secret of alice';
-      const sha256 = createHash('sha256').update(token).digest('hex');
-      const file = join(folder, 'tokens.yml');
-      writeFileSync(file, `tokens: [{ name: alice, sha256: ${sha256} }]\n`);
-      await using flow = await FlowProcess.start({ text: FLOW, env: { CLIPFLOW_TOKENS_FILE: file } });
+      await using flow = await FlowProcess.start({ text: FLOW, env: tokensFile(folder, { alice: token }) });
       ({ port } = new URL(flow.url));
       const urls = ['grpc', 'http'].map((scheme) => `${scheme}://127.0.0.1:${port}`);
       outcomes = await Outcomes.of(made, {

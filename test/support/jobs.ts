@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -176,15 +175,4 @@ export class ServedJobs implements AsyncDisposable {
 async function remove(folder: string, redis?: RedisServer): Promise<void> {
   await redis?.[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true, force: true });
-}
-
-/** Writes a file of tokens, by the names of their callers: what the environment of a flow names it by. */
-export function tokensFile(folder: string, tokens: Record<string, string>): Record<string, string> {
-  const file = join(folder, 'tokens.yml');
-  const entries = Object.entries(tokens).map(([name, token]) => ({
-    name,
-    sha256: createHash('sha256').update(token).digest('hex'),
-  }));
-  writeFileSync(file, JSON.stringify({ tokens: entries }));
-  return { CLIPFLOW_TOKENS_FILE: file };
 }

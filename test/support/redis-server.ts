@@ -19,7 +19,12 @@ export class RedisServer implements AsyncDisposable {
   /** @param durable what it was told is there again after a restart (AOF) */
   static async start({ durable = false } = {}): Promise<RedisServer> {
     const server = new RedisServer(await freePort(), durable);
-    await server.start();
+    try {
+      await server.start();
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
     return server;
   }
 
