@@ -63,7 +63,6 @@ export class BulkPace {
 }
 
 function lowerQuartile(estimate: number, value: number): number {
-  if (value === estimate) return estimate;
   return value < estimate ? Math.max(value, estimate / BIG_STEP) : Math.min(value, estimate * STEP);
 }
 
