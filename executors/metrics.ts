@@ -1,9 +1,10 @@
-import { Counter, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { Counter, Histogram } from 'prom-client';
+import { processRegistry } from '../src/telemetry/registry.js';
 import type { CallObserver } from './runtime.js';
 
 /** Prometheus metrics of a replica. */
 export class ReplicaMetrics implements CallObserver {
-  readonly registry = new Registry();
+  readonly registry = processRegistry();
   readonly #documents = new Counter({
     name: 'clipflow_executor_documents_total',
     help: 'Documents that the replica answered.',
@@ -20,7 +21,6 @@ export class ReplicaMetrics implements CallObserver {
 
   constructor(executor: string, replica: string) {
     this.registry.setDefaultLabels({ executor, replica });
-    collectDefaultMetrics({ register: this.registry });
   }
 
   callDone(endpoint: string, documents: number, failed: number, seconds: number): void {

@@ -1,13 +1,14 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { Counter, Gauge, Histogram } from 'prom-client';
 import type { ExecutorLoad } from '../src/autoscale/load.js';
 import type { Backlog } from '../src/jobs/backlog.js';
 import type { Logger } from '../src/telemetry/log.js';
+import { processRegistry } from '../src/telemetry/registry.js';
 import type { DispatchObserver } from './dispatch/dispatcher.js';
 import { documentsOf } from './jobs/backlog-reader.js';
 
 /** Prometheus metrics of a gateway; base units, and the name `clipflow_` before all. */
 export class GatewayMetrics {
-  readonly registry = new Registry();
+  readonly registry = processRegistry();
   readonly #requests = this.#counter('requests_total', 'Requests answered.', ['protocol', 'endpoint', 'code']);
   readonly #requestSeconds = this.#histogram(
     'request_duration_seconds',
@@ -44,10 +45,6 @@ export class GatewayMetrics {
     'executor',
   ]);
   readonly #webhooks = this.#counter('autoscale_webhook_posts_total', 'Posts of the load to the webhook.', ['outcome']);
-
-  constructor() {
-    collectDefaultMetrics({ register: this.registry });
-  }
 
   requestDone(protocol: string, endpoint: string, code: string, seconds: number): void {
     this.#requests.inc({ protocol, endpoint, code });

@@ -1,9 +1,10 @@
-import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+import { Counter, Histogram } from 'prom-client';
+import { processRegistry } from '../telemetry/registry.js';
 import type { ChunkCounts } from './job-book.js';
 
 /** Prometheus metrics of a worker. */
 export class WorkerMetrics {
-  readonly registry = new Registry();
+  readonly registry = processRegistry();
   readonly #documents = new Counter({
     name: 'clipflow_worker_documents_total',
     help: 'Documents of bulk jobs that the worker is done with.',
@@ -17,10 +18,6 @@ export class WorkerMetrics {
     buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300],
     registers: [this.registry],
   });
-
-  constructor() {
-    collectDefaultMetrics({ register: this.registry });
-  }
 
   documentsDone({ completed, failed }: ChunkCounts): void {
     if (completed > 0) this.#documents.inc({ outcome: 'ok' }, completed);
