@@ -200,6 +200,7 @@ export class Dispatcher {
       this.#hedge?.learn(lane, items.length, ms);
       if (alone) this.#pace.learn(lane, batch.documents, slot.replica.info.batchSize, ms);
       if (batch.isHedge) this.observer.hedgeWon();
+      batch.answered();
       // Late or not: the first answer to a document counts.
       items.forEach((item, index) => item.settle(outcomes[index] ?? missing()));
       this.observer.batchDone(items.length, ms / 1000);

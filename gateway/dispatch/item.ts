@@ -106,6 +106,11 @@ export class Batch {
     return this.deaths > 0 || this.hangs > 1;
   }
 
+  /** Its replica has answered: there is nothing left to give up when the documents are settled. */
+  answered(): void {
+    this.#waitedFor = Infinity;
+  }
+
   itemSettled(): void {
     if (--this.#waitedFor === 0) this.giveUp();
   }

@@ -3,6 +3,8 @@ import type { Link } from './channel.js';
 
 /** Longest frame on a local socket: small enough that frames of several messages take turns. */
 const MAX_FRAME = 256 * 1024;
+/** Up to here to copy the chunks of a frame into one costs less than to write each of them. */
+const MAX_COPIED = 16 * 1024;
 
 /** Frames over a byte stream, each behind its length (u32, little-endian). */
 export class SocketLink implements Link {
@@ -23,14 +25,12 @@ export class SocketLink implements Link {
 
   send(chunks: readonly Uint8Array[]): void {
     if (!this.socket.writable) return;
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
     const length = Buffer.allocUnsafe(4);
-    length.writeUInt32LE(
-      chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0),
-      0,
-    );
+    length.writeUInt32LE(bytes, 0);
+    const frame = [length, ...chunks];
     this.socket.cork();
-    this.socket.write(length);
-    for (const chunk of chunks) this.socket.write(chunk);
+    for (const chunk of bytes <= MAX_COPIED ? [Buffer.concat(frame)] : frame) this.socket.write(chunk);
     // Frames of one turn of the event loop leave in one system call.
     process.nextTick(() => this.socket.uncork());
   }

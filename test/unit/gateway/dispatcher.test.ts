@@ -161,6 +161,18 @@ describe('a caller that goes away', () => {
     assert.deepEqual(shown(await other), ['e!']);
   });
 
+  test('is not one that was answered', async () => {
+    const { dispatcher } = dispatcherWith();
+    const replica = joined(dispatcher, {});
+    const answered = dispatcher.submit(work('a'), ENCODE);
+    await settled();
+    const call = replica.at(0);
+    call.answer();
+    assert.deepEqual(shown(await answered), ['a!']);
+    await settled();
+    assert.equal(call.signal?.aborted, false);
+  });
+
   test('does not stop a batch that it shares', async () => {
     const { dispatcher } = dispatcherWith();
     const replica = joined(dispatcher, { credit: 1 });
