@@ -15,7 +15,7 @@ process.send?.('ready');
 async function open(spec: ContenderSpec): Promise<Contender> {
   switch (spec.kind) {
     case 'bare':
-      return openBare(spec.model, spec.threads);
+      return openBare(spec.models, spec.threads);
     case 'http':
       return openHttp(spec.url);
     case 'grpc':
@@ -23,10 +23,10 @@ async function open(spec: ContenderSpec): Promise<Contender> {
   }
 }
 
-async function run({ modality, documents, batch, inFlight, pauseMs }: Leg): Promise<LegResult> {
+async function run({ modality, documents, batch, inFlight, pauseMs, which = 'measured' }: Leg): Promise<LegResult> {
   const all = contents(modality);
   const batches = Array.from({ length: all.length / batch }, (_, i) => all.slice(i * batch, (i + 1) * batch));
-  const calls = batches.map((one) => contender.prepare(one));
+  const calls = batches.map((one) => contender.prepare(one, which));
   const cpu = process.cpuUsage();
   const { seconds, latenciesMs, first } = await drive(calls, documents / batch, inFlight, pauseMs);
   const { user, system } = process.cpuUsage(cpu);

@@ -1,7 +1,4 @@
-/**
- * `npm run bench -- [--suite stack|latency|text-length|overhead|faults|soak|autoscale|bulk] [--quick] [--only text|long-text|image|tiny|vit]...
- * [--protocol http|grpc] [--replicas N]... [--minutes N] [--json FILE] [--svg FILE]`: see docs/benchmarks.md.
- */
+/** The benchmarks of docs/benchmarks.md. */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { PROTOCOLS } from './contender.js';
@@ -23,8 +20,22 @@ import { MODALITIES } from './workload.js';
 
 const MODELS = { tiny: 'tiny-clip', vit: 'vit-b-32-synthetic' };
 
+const USAGE = `npm run bench -- [option]...
+
+--suite NAME       ${SUITES.join(', ')}. Default: stack
+--quick            fewer and shorter legs
+--only WHAT        ${[...MODALITIES, ...Object.keys(MODELS)].join(', ')}; may be repeated
+--protocol NAME    ${PROTOCOLS.join(', ')}. Default: http
+--replicas N       default: 1; may be repeated
+--minutes N        of faults, or of soak, on each transport. Default: 10, with --quick 1
+--json FILE        every leg, the machine and the versions
+--svg FILE         a drawing, where the suite has one
+
+docs/benchmarks.md says what is measured.`;
+
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', default: false },
     suite: { type: 'string', default: 'stack' },
     quick: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true, default: [] },
@@ -35,6 +46,10 @@ const { values } = parseArgs({
     svg: { type: 'string' },
   },
 });
+if (values.help) {
+  console.log(USAGE);
+  process.exit();
+}
 const filters = [...Object.keys(MODELS), ...MODALITIES];
 for (const filter of values.only) oneOf('only', filter, filters);
 const suites: Record<(typeof SUITES)[number], () => Suite> = {

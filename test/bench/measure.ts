@@ -22,6 +22,8 @@ export interface LatencyEffort {
   rounds: number;
   /** Documents of a leg, one at a time. */
   singles: number;
+  /** Documents of each kind that each side embeds with a small model before: V8 compiles what they pass. */
+  warmUp: number;
 }
 
 /** The stack beside the bare loop; figures that belong together stand at the same index. */
@@ -65,8 +67,8 @@ export interface Latency {
 export const BATCH = 32;
 /** Of each replica: one batch runs, one is prefetched, two wait. */
 const IN_FLIGHT = 4 * BATCH;
-/** Of a server that is asked for one document at a time, until V8 has compiled what each request passes. */
-const WARM_UP_SECONDS = 15;
+const WARM_UP_IN_FLIGHT = 8;
+const WARM_UP_MODEL = join(PACKAGE_ROOT, 'models/tiny-clip');
 /** One call after the other, and now and then: a processor that rests between two is slower, on every side. */
 const PAUSES_MS = [0, 5];
 
@@ -75,6 +77,8 @@ const PAUSES_MS = [0, 5];
  * replica; while one side is measured, the other is idle.
  */
 export class Comparison implements AsyncDisposable {
+  #warm = new Set<Modality>();
+
   private constructor(
     private readonly model: string,
     private readonly protocol: Protocol,
@@ -94,7 +98,12 @@ export class Comparison implements AsyncDisposable {
     const client = await ContenderProcess.start({ kind: protocol, url: flow.url });
     const gateway = Number((await flow.event(({ event }) => event === 'gateway_listening')).pid);
     const pids = { gateway, replicas: (await flow.replicas('clip')).map(({ pid }) => pid) };
-    const server = await Child.start(new URL('./minimal-server.js', import.meta.url), folder, String(threads));
+    const server = await Child.start(
+      new URL('./minimal-server.js', import.meta.url),
+      folder,
+      WARM_UP_MODEL,
+      String(threads),
+    );
     const { port } = server.hello as { port: number };
     const minimal = { server, client: await ContenderProcess.start({ kind: 'grpc', url: `http://127.0.0.1:${port}` }) };
     return new Comparison(model, protocol, bare, client, minimal, flow, pids);
@@ -116,11 +125,10 @@ export class Comparison implements AsyncDisposable {
     const documents = await this.#documentsOfALeg(modality, effort);
     for (const documentsPerRequest of effort.documentsPerRequest) {
       const inFlight = (this.replicas * IN_FLIGHT) / documentsPerRequest;
-      const legs = await this.#pairs(
-        effort.pairs,
-        { modality, documents, batch: BATCH, inFlight: 1 },
-        { modality, documents, batch: documentsPerRequest, inFlight },
-      );
+      const bareLeg: Leg = { modality, documents, batch: BATCH, inFlight: 1 };
+      const stackLeg: Leg = { modality, documents, batch: documentsPerRequest, inFlight };
+      const legs: PairOfLegs[] = [];
+      for (let i = 0; i < effort.pairs; i++) legs.push(await this.#pair(bareLeg, stackLeg));
       const rate = ({ seconds }: LegResult): number => documents / seconds;
       const cpu = (seconds: (leg: PairOfLegs) => number): number =>
         median(legs.map((leg) => (seconds(leg) * 1000) / documents));
@@ -146,10 +154,16 @@ export class Comparison implements AsyncDisposable {
   }
 
   /** Of a server that has run for a while and has nothing else to do: one document at a time, at each pace. */
-  async *latency(modality: Modality, { rounds, singles }: LatencyEffort): AsyncGenerator<Latency> {
-    const documents = await this.#documentsOfALeg('text', { legSeconds: WARM_UP_SECONDS, minBatches: 1 });
-    await this.client.run({ modality: 'text', documents, batch: 1, inFlight: BATCH });
+  async *latency(modality: Modality, { rounds, singles, warmUp }: LatencyEffort): AsyncGenerator<Latency> {
+    for (const one of ['text', modality] as const) await this.#warmUp(one, warmUp);
     for (const pauseMs of PAUSES_MS) yield await this.#latencyAt({ modality, documents: singles, pauseMs }, rounds);
+  }
+
+  async #warmUp(modality: Modality, documents: number): Promise<void> {
+    if (this.#warm.has(modality)) return;
+    this.#warm.add(modality);
+    const leg: Leg = { modality, documents, batch: 1, inFlight: WARM_UP_IN_FLIGHT, which: 'warm-up' };
+    for (const side of [this.bare, this.client, this.minimal.client]) await side.run(leg);
   }
 
   async #latencyAt(
@@ -158,13 +172,12 @@ export class Comparison implements AsyncDisposable {
   ): Promise<Latency> {
     const leg: Leg = { ...singles, batch: 1, inFlight: 1 };
     const [bareMs, stackMs, minimalMs]: [number[], number[], number[]] = [[], [], []];
-    await this.#pairs(1, leg, leg);
+    await this.#pair(leg, leg);
     await this.minimal.client.run(leg);
     for (let i = 0; i < rounds; i++) {
-      for (const { bare, stack } of await this.#pairs(1, leg, leg)) {
-        bareMs.push(median(bare.latenciesMs));
-        stackMs.push(median(stack.latenciesMs));
-      }
+      const { bare, stack } = await this.#pair(leg, leg);
+      bareMs.push(median(bare.latenciesMs));
+      stackMs.push(median(stack.latenciesMs));
       minimalMs.push(median((await this.minimal.client.run(leg)).latenciesMs));
     }
     const overBare = (all: number[]): number => median(all.map((ms, i) => ms - (bareMs[i] ?? NaN)));
@@ -185,20 +198,16 @@ export class Comparison implements AsyncDisposable {
     return BATCH * this.replicas * Math.max(minBatches, Math.round((legSeconds * 1000) / Math.min(...latenciesMs)));
   }
 
-  async #pairs(count: number, bareLeg: Leg, stackLeg: Leg): Promise<PairOfLegs[]> {
-    const legs: PairOfLegs[] = [];
-    for (let i = 0; i < count; i++) {
-      const bare = await this.bare.run(bareLeg);
-      const [gateway, replicas] = [cpuSeconds(this.pids.gateway), this.#replicaCpu()];
-      const stack = await this.client.run(stackLeg).catch((cause: unknown) => {
-        throw new Error(`the stack failed; its log ends with:\n${this.flow.stderr.slice(-4000)}`, { cause });
-      });
-      const gatewayCpu = cpuSeconds(this.pids.gateway) - gateway;
-      const replicaCpu = this.#replicaCpu() - replicas;
-      checkSame(bare, stack);
-      legs.push({ bare, stack, gatewayCpu, replicaCpu });
-    }
-    return legs;
+  async #pair(bareLeg: Leg, stackLeg: Leg): Promise<PairOfLegs> {
+    const bare = await this.bare.run(bareLeg);
+    const [gateway, replicas] = [cpuSeconds(this.pids.gateway), this.#replicaCpu()];
+    const stack = await this.client.run(stackLeg).catch((cause: unknown) => {
+      throw new Error(`the stack failed; its log ends with:\n${this.flow.stderr.slice(-4000)}`, { cause });
+    });
+    const gatewayCpu = cpuSeconds(this.pids.gateway) - gateway;
+    const replicaCpu = this.#replicaCpu() - replicas;
+    checkSame(bare, stack);
+    return { bare, stack, gatewayCpu, replicaCpu };
   }
 
   #replicaCpu(): number {
@@ -212,7 +221,10 @@ class BareLoops implements AsyncDisposable {
 
   static async start(model: string, threads: number, count: number): Promise<BareLoops> {
     const loops: ContenderProcess[] = [];
-    for (let i = 0; i < count; i++) loops.push(await ContenderProcess.start({ kind: 'bare', model, threads }));
+    for (let i = 0; i < count; i++)
+      loops.push(
+        await ContenderProcess.start({ kind: 'bare', models: { measured: model, 'warm-up': WARM_UP_MODEL }, threads }),
+      );
     return new BareLoops(loops);
   }
 
@@ -261,6 +273,11 @@ executors:
   - name: clip
     uses: CLIPEncoder
     replicas: ${replicas}
-    uses_with: { model_path: ${JSON.stringify(model)}, device: cpu, intra_op_num_threads: ${threads}, minibatch_size: ${BATCH}, trim_text: false }
+    uses_with:
+      models: [{ name: measured, model_path: ${JSON.stringify(model)} }, { name: warm-up, model_path: ${JSON.stringify(WARM_UP_MODEL)} }]
+      device: cpu
+      intra_op_num_threads: ${threads}
+      minibatch_size: ${BATCH}
+      trim_text: false
 `;
 }

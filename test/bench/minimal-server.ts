@@ -1,6 +1,7 @@
 import { Document } from '../../src/document/document.js';
 import { NdArray } from '../../src/document/ndarray.js';
 import { decodeDataRequest, encodeDataRequest } from '../../src/document/request.js';
+import { ENDPOINTS } from './contender.js';
 import { openBare } from './contenders/bare.js';
 import { serveUnary } from './serve-unary.js';
 import type { Content } from './workload.js';
@@ -8,16 +9,17 @@ import type { Content } from './workload.js';
 /**
  * The least that a server can be, in a process of its own: the bare loop's preparation and session in the very handler of
  * a gRPC method, one document a call. No queue, no batches, no replicas, and it is deaf while it computes.
- * Arguments: model folder, threads.
+ * Arguments: folders of the model that is measured and of the one to warm up with, threads.
  */
-const [model = '', threads] = process.argv.slice(2);
-const bare = await openBare(model, Number(threads));
+const [measured = '', warmUp = '', threads] = process.argv.slice(2);
+const bare = await openBare({ measured, 'warm-up': warmUp }, Number(threads));
 
 async function embed(bytes: Buffer): Promise<Buffer> {
   const request = decodeDataRequest(bytes);
   const [document] = request.docs.map((doc) => Document.fromBytes(doc));
   if (!document) throw new Error('a request without a document');
-  const first = await bare.prepare([contentOf(document)])();
+  const which = request.header.execEndpoint === ENDPOINTS['warm-up'] ? 'warm-up' : 'measured';
+  const first = await bare.prepare([contentOf(document)], which)();
   document.blob = undefined;
   document.embedding = NdArray.fromFloat32(Float32Array.from(first()));
   return Buffer.from(encodeDataRequest({ ...request, docs: [document.toBytes()] }));

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { loadClipBpe } from '../../executors/clip/text/clip-bpe.js';
 import { PACKAGE_ROOT } from '../../src/version.js';
-import { BATCH, Comparison, type Throughput } from './measure.js';
-import { throughputTable } from './report.js';
+import { BATCH, Comparison, type Latency, type Throughput } from './measure.js';
+import { latencyTable, throughputTable } from './report.js';
 import { contents } from './workload.js';
 
 describe('the stack suite', () => {
@@ -33,5 +33,24 @@ describe('the stack suite', () => {
       assert.ok(ratio > 0);
     }
     assert.equal(throughputTable(rows).split('\n').length, 1 + rows.length);
+  });
+});
+
+describe('the latency suite', () => {
+  test('measures one document at a time, on three sides and at two paces', async () => {
+    await using comparison = await Comparison.start('tiny-clip', 'grpc', 1);
+    const rows: Latency[] = [];
+    for await (const row of comparison.latency('image', { rounds: 2, singles: 4, warmUp: 16 })) rows.push(row);
+    assert.deepEqual(
+      rows.map(({ pauseMs }) => pauseMs),
+      [0, 5],
+    );
+    for (const { bareMs, stackMs, minimalMs, differenceMs } of rows) {
+      assert.deepEqual([bareMs.length, stackMs.length, minimalMs.length], [2, 2, 2]);
+      assert.ok([...bareMs, ...stackMs, ...minimalMs].every((ms) => ms > 0));
+      const [first = NaN, second = NaN] = stackMs.map((ms, i) => ms - (bareMs[i] ?? NaN));
+      assert.ok(Math.abs(differenceMs - (first + second) / 2) < 1e-9);
+    }
+    assert.equal(latencyTable(rows).split('\n').length, 1 + rows.length);
   });
 });

@@ -69,8 +69,8 @@ export class StackSuite implements Suite {
 
 /** One document at a time through the whole stack beside a bare session. */
 export class LatencySuite implements Suite {
-  static readonly #full: LatencyEffort = { rounds: 5, singles: 100 };
-  static readonly #quick: LatencyEffort = { rounds: 2, singles: 50 };
+  static readonly #full: LatencyEffort = { rounds: 5, singles: 100, warmUp: 2000 };
+  static readonly #quick: LatencyEffort = { rounds: 2, singles: 50, warmUp: 2000 };
   readonly results: { latency: Latency[] } = { latency: [] };
 
   async run({ quick, ...choice }: Choice): Promise<void> {

@@ -7,10 +7,19 @@ import { readGraphInputs } from '../../../executors/clip/model/onnx-header.js';
 import { sessionOptions } from '../../../executors/clip/model/session-options.js';
 import { BufferPool, type Feeds } from '../../../executors/clip/model/tensor.js';
 import { loadClipBpe } from '../../../executors/clip/text/clip-bpe.js';
-import type { Call, Contender } from '../contender.js';
+import type { Call, Contender, Which } from '../contender.js';
+import type { Content } from '../workload.js';
 
 /** What the stack is measured against: the same preparation and the graphs as published, in one loop, nothing around. */
-export async function openBare(model: string, threads: number): Promise<Contender> {
+export async function openBare(models: Record<Which, string>, threads: number): Promise<Contender> {
+  const loops = {
+    measured: await openLoop(models.measured, threads),
+    'warm-up': await openLoop(models['warm-up'], threads),
+  };
+  return { prepare: (batch, which) => loops[which](batch) };
+}
+
+async function openLoop(model: string, threads: number): Promise<(batch: readonly Content[]) => Call> {
   const spec = await readModelFolder(model);
   const textual = await openBareText(spec, threads);
   const visual = await Tower.load(spec.visual, threads);
@@ -26,17 +35,14 @@ export async function openBare(model: string, threads: number): Promise<Contende
     );
     return visual.run(imageFeeds(visual, pixels, size));
   };
-  return {
-    prepare: (batch) => {
-      const texts = batch.flatMap((content) => ('text' in content ? [content.text] : []));
-      const images = batch.flatMap((content) => ('image' in content ? [content.image] : []));
-      const embed = texts.length > 0 ? () => textual.embedTexts(texts) : () => embedImages(images);
-      const call: Call = async () => {
-        const embeddings = await embed();
-        return () => embeddings.subarray(0, embeddings.length / batch.length);
-      };
-      return call;
-    },
+  return (batch) => {
+    const texts = batch.flatMap((content) => ('text' in content ? [content.text] : []));
+    const images = batch.flatMap((content) => ('image' in content ? [content.image] : []));
+    const embed = texts.length > 0 ? () => textual.embedTexts(texts) : () => embedImages(images);
+    return async () => {
+      const embeddings = await embed();
+      return () => embeddings.subarray(0, embeddings.length / batch.length);
+    };
   };
 }
 

@@ -1,7 +1,7 @@
 import { Client, credentials } from '@grpc/grpc-js';
 import { Document } from '../../../src/document/document.js';
 import { decodeDataRequest, encodeDataRequest } from '../../../src/document/request.js';
-import type { Contender } from '../contender.js';
+import { ENDPOINTS, type Contender } from '../contender.js';
 import type { Content } from '../workload.js';
 
 const METHOD = '/jina.JinaSingleDataRequestRPC/process_single_data';
@@ -11,9 +11,9 @@ const asIs = (bytes: Buffer): Buffer => bytes;
 export function openGrpc(url: string): Contender {
   const client = new Client(new URL(url).host, credentials.createInsecure(), { 'grpc.max_receive_message_length': -1 });
   return {
-    prepare: (batch) => {
+    prepare: (batch, which) => {
       const encoded = encodeDataRequest({
-        header: { requestId: 'bench', execEndpoint: '/encode' },
+        header: { requestId: 'bench', execEndpoint: ENDPOINTS[which] },
         parameters: { drop_image_content: true },
         routes: [],
         docs: batch.map(toBytes),

@@ -1,6 +1,6 @@
 import { Pool } from 'undici';
 import { z } from 'zod';
-import type { Contender } from '../contender.js';
+import { ENDPOINTS, type Contender } from '../contender.js';
 import type { Content } from '../workload.js';
 
 const Embedded = z.object({ embedding: z.array(z.number()) });
@@ -13,9 +13,9 @@ const Answer = z.object({
 export function openHttp(url: string): Contender {
   const pool = new Pool(url);
   return {
-    prepare: (batch) => {
+    prepare: (batch, which) => {
       const body = JSON.stringify({
-        execEndpoint: '/encode',
+        execEndpoint: ENDPOINTS[which],
         parameters: { drop_image_content: true },
         data: batch.map(toJson),
       });
