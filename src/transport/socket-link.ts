@@ -30,7 +30,7 @@ export class SocketLink implements Link {
     length.writeUInt32LE(bytes, 0);
     const frame = [length, ...chunks];
     this.socket.cork();
-    for (const chunk of bytes <= MAX_COPIED ? [Buffer.concat(frame)] : frame) this.socket.write(chunk);
+    for (const chunk of bytes <= MAX_COPIED ? [Buffer.concat(frame, 4 + bytes)] : frame) this.socket.write(chunk);
     // Frames of one turn of the event loop leave in one system call.
     process.nextTick(() => this.socket.uncork());
   }

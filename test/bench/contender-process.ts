@@ -23,10 +23,10 @@ async function open(spec: ContenderSpec): Promise<Contender> {
   }
 }
 
-async function run({ modality, documents, batch, inFlight, pauseMs, which = 'measured' }: Leg): Promise<LegResult> {
+async function run({ modality, documents, batch, inFlight, pauseMs, model = 'measured' }: Leg): Promise<LegResult> {
   const all = contents(modality);
   const batches = Array.from({ length: all.length / batch }, (_, i) => all.slice(i * batch, (i + 1) * batch));
-  const calls = batches.map((one) => contender.prepare(one, which));
+  const calls = batches.map((one) => contender.prepare(one, model));
   const cpu = process.cpuUsage();
   const { seconds, latenciesMs, first } = await drive(calls, documents / batch, inFlight, pauseMs);
   const { user, system } = process.cpuUsage(cpu);

@@ -5,14 +5,14 @@ import type { Content, Modality } from './workload.js';
 /** One way to have documents embedded; each runs in a process of its own. */
 export interface Contender {
   /** Does all that need not be timed. */
-  prepare(batch: readonly Content[], which: Which): Call;
+  prepare(batch: readonly Content[], model: Model): Call;
 }
 
-/** The model that is measured, or a small one whose requests pass the same code: see `Leg.which`. */
-export type Which = 'measured' | 'warm-up';
+/** The model that is measured, or a small one whose requests pass the same code: see `Leg.model`. */
+export type Model = 'measured' | 'warm-up';
 
 /** Endpoint by model. */
-export const ENDPOINTS: Record<Which, string> = { measured: '/encode', 'warm-up': '/encode/warm-up' };
+export const ENDPOINTS: Record<Model, string> = { measured: '/encode', 'warm-up': '/encode/warm-up' };
 
 /** Embeds the batch. What it resolves to reads the first embedding of the answer: that is not timed. */
 export type Call = () => Promise<() => ArrayLike<number>>;
@@ -23,7 +23,7 @@ export type Protocol = (typeof PROTOCOLS)[number];
 
 /** How a contender's process is told what to open. */
 export type ContenderSpec =
-  { kind: 'bare'; models: Record<Which, string>; threads: number } | { kind: Protocol; url: string };
+  { kind: 'bare'; models: Record<Model, string>; threads: number } | { kind: Protocol; url: string };
 
 /** What is timed at a time. */
 export interface Leg {
@@ -37,7 +37,7 @@ export interface Leg {
   /** Rest between an answer and the next call. @default 0 */
   pauseMs?: number;
   /** V8 compiles what requests pass through, whichever model computes them; the small one takes less time. @default measured */
-  which?: Which;
+  model?: Model;
 }
 
 export interface LegResult {

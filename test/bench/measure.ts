@@ -162,7 +162,7 @@ export class Comparison implements AsyncDisposable {
   async #warmUp(modality: Modality, documents: number): Promise<void> {
     if (this.#warm.has(modality)) return;
     this.#warm.add(modality);
-    const leg: Leg = { modality, documents, batch: 1, inFlight: WARM_UP_IN_FLIGHT, which: 'warm-up' };
+    const leg: Leg = { modality, documents, batch: 1, inFlight: WARM_UP_IN_FLIGHT, model: 'warm-up' };
     for (const side of [this.bare, this.client, this.minimal.client]) await side.run(leg);
   }
 
@@ -220,11 +220,9 @@ class BareLoops implements AsyncDisposable {
   private constructor(private readonly loops: readonly ContenderProcess[]) {}
 
   static async start(model: string, threads: number, count: number): Promise<BareLoops> {
+    const models = { measured: model, 'warm-up': WARM_UP_MODEL };
     const loops: ContenderProcess[] = [];
-    for (let i = 0; i < count; i++)
-      loops.push(
-        await ContenderProcess.start({ kind: 'bare', models: { measured: model, 'warm-up': WARM_UP_MODEL }, threads }),
-      );
+    for (let i = 0; i < count; i++) loops.push(await ContenderProcess.start({ kind: 'bare', models, threads }));
     return new BareLoops(loops);
   }
 

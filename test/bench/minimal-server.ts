@@ -18,8 +18,8 @@ async function embed(bytes: Buffer): Promise<Buffer> {
   const request = decodeDataRequest(bytes);
   const [document] = request.docs.map((doc) => Document.fromBytes(doc));
   if (!document) throw new Error('a request without a document');
-  const which = request.header.execEndpoint === ENDPOINTS['warm-up'] ? 'warm-up' : 'measured';
-  const first = await bare.prepare([contentOf(document)], which)();
+  const model = request.header.execEndpoint === ENDPOINTS['warm-up'] ? 'warm-up' : 'measured';
+  const first = await bare.prepare([contentOf(document)], model)();
   document.blob = undefined;
   document.embedding = NdArray.fromFloat32(Float32Array.from(first()));
   return Buffer.from(encodeDataRequest({ ...request, docs: [document.toBytes()] }));

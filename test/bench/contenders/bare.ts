@@ -7,16 +7,16 @@ import { readGraphInputs } from '../../../executors/clip/model/onnx-header.js';
 import { sessionOptions } from '../../../executors/clip/model/session-options.js';
 import { BufferPool, type Feeds } from '../../../executors/clip/model/tensor.js';
 import { loadClipBpe } from '../../../executors/clip/text/clip-bpe.js';
-import type { Call, Contender, Which } from '../contender.js';
+import type { Call, Contender, Model } from '../contender.js';
 import type { Content } from '../workload.js';
 
 /** What the stack is measured against: the same preparation and the graphs as published, in one loop, nothing around. */
-export async function openBare(models: Record<Which, string>, threads: number): Promise<Contender> {
+export async function openBare(models: Record<Model, string>, threads: number): Promise<Contender> {
   const loops = {
     measured: await openLoop(models.measured, threads),
     'warm-up': await openLoop(models['warm-up'], threads),
   };
-  return { prepare: (batch, which) => loops[which](batch) };
+  return { prepare: (batch, model) => loops[model](batch) };
 }
 
 async function openLoop(model: string, threads: number): Promise<(batch: readonly Content[]) => Call> {

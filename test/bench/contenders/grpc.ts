@@ -11,9 +11,9 @@ const asIs = (bytes: Buffer): Buffer => bytes;
 export function openGrpc(url: string): Contender {
   const client = new Client(new URL(url).host, credentials.createInsecure(), { 'grpc.max_receive_message_length': -1 });
   return {
-    prepare: (batch, which) => {
+    prepare: (batch, model) => {
       const encoded = encodeDataRequest({
-        header: { requestId: 'bench', execEndpoint: ENDPOINTS[which] },
+        header: { requestId: 'bench', execEndpoint: ENDPOINTS[model] },
         parameters: { drop_image_content: true },
         routes: [],
         docs: batch.map(toBytes),

@@ -13,9 +13,9 @@ const Answer = z.object({
 export function openHttp(url: string): Contender {
   const pool = new Pool(url);
   return {
-    prepare: (batch, which) => {
+    prepare: (batch, model) => {
       const body = JSON.stringify({
-        execEndpoint: ENDPOINTS[which],
+        execEndpoint: ENDPOINTS[model],
         parameters: { drop_image_content: true },
         data: batch.map(toJson),
       });
