@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FlowProcess } from '../../support/flow-process.js';
 import { NatsServer } from '../../support/nats-server.js';
 import { GrpcClient } from '../../support/wire-clients.js';
+import { COLLECTS_ON_SIGNAL, collectGarbage, memoryMiB } from './memory.js';
 import { MixedLoad } from './mixed-load.js';
 
 /** Memory of one process in MiB. */
@@ -23,7 +23,7 @@ export interface Soak {
 
 /**
  * Memory rises until a garbage collection and falls: what a process comes back to tells whether something leaks, and
- * wherever a window of seconds happens to lie would not.
+ * wherever a window of seconds happens to lie would not. Node processes are made to collect in both windows.
  */
 export interface Extremes {
   least: number;
@@ -33,6 +33,7 @@ export interface Extremes {
 /** Share of the time in which caches and pools fill. */
 const WARM_UP = 0.2;
 const SAMPLE_MS = 2000;
+const COLLECT_EACH_SAMPLES = 10;
 
 /** Mixed load for minutes, with callers that come, go, cancel and send nonsense; how much memory each process has. */
 export async function soak(transport: 'embedded' | 'nats', minutes: number): Promise<Soak[]> {
@@ -41,11 +42,13 @@ export async function soak(transport: 'embedded' | 'nats', minutes: number): Pro
     text: `with: { name: soak-${process.pid} }
 executors: [{ name: clip, uses: CLIPEncoder, uses_with: { name: tiny-clip, device: cpu }, replicas: 2 }]`,
     args: ['--transport', nats?.address ?? 'embedded', '--log-level', 'warn'],
+    env: COLLECTS_ON_SIGNAL,
   });
   const pids = new Map([['supervisor', flow.child.pid ?? NaN]]);
   const { jina } = (await (await fetch(`${flow.url}/status`)).json()) as { jina: { pid: string } };
   pids.set('gateway', Number(jina.pid));
   (await flow.replicas('clip')).forEach(({ pid }, index) => pids.set(`replica ${index}`, pid));
+  const collecting = [...pids.values()];
   if (nats?.pid !== undefined) pids.set('nats-server', nats.pid);
 
   const load = new MixedLoad(new URL(flow.url).host);
@@ -53,7 +56,8 @@ executors: [{ name: clip, uses: CLIPEncoder, uses_with: { name: tiny-clip, devic
   load.start();
   const samples = new Map([...pids.keys()].map((name): [string, number[]] => [name, []]));
   const end = performance.now() + minutes * 60_000;
-  while (performance.now() < end) {
+  for (let sample = 1; performance.now() < end; sample++) {
+    if (sample % COLLECT_EACH_SAMPLES === 0) collecting.forEach(collectGarbage);
     await misbehave(new URL(flow.url).port);
     for (const [name, pid] of pids) samples.get(name)?.push(memoryMiB(pid));
     await delay(SAMPLE_MS);
@@ -86,10 +90,4 @@ async function misbehave(port: string): Promise<void> {
     body: JSON.stringify({ exec_endpoint: '/encode', data: [{ blob: 'bm8gcGljdHVyZQ==' }, { text: 'a red circle' }] }),
   }).then((answer) => answer.json());
   await fetch(`http://127.0.0.1:${port}/metrics`).then((answer) => answer.text());
-}
-
-/** Proportional set size, so that what processes share counts once (Linux). */
-function memoryMiB(pid: number): number {
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  return Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1]) / 1024;
 }
