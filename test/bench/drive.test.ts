@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { setImmediate } from 'node:timers/promises';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { Call } from './contender.js';
+import type { Call } from './stack/contender.js';
 import { cpuSeconds } from './cpu.js';
 import { drive } from './drive.js';
 

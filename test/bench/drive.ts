@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Call } from './contender.js';
+import type { Call } from './stack/contender.js';
 
 export interface Driven {
   seconds: number;

@@ -1,7 +1,7 @@
 /** The benchmarks of docs/benchmarks.md. */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { PROTOCOLS } from './contender.js';
+import { PROTOCOLS } from './stack/contender.js';
 import { describeMachine } from './machine.js';
 import { describe } from './report.js';
 import {

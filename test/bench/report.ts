@@ -1,5 +1,6 @@
 import type { Machine } from './machine.js';
-import type { Latency, Throughput } from './measure.js';
+import type { Latency } from './stack/latency.js';
+import type { Throughput } from './stack/throughput.js';
 import type { AutoscaleFigures } from './autoscale/autoscale.js';
 import type { BulkBeside } from './bulk/bulk.js';
 import type { Faults } from './endurance/faults.js';

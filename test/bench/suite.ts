@@ -1,5 +1,3 @@
-import type { Protocol } from './contender.js';
-import { BATCH, Comparison, type Effort, type Latency, type LatencyEffort, type Throughput } from './measure.js';
 import { autoscaleDays, type AutoscaleFigures } from './autoscale/autoscale.js';
 import { plotDays } from './autoscale/plot.js';
 import { measureBulk, type BulkBeside } from './bulk/bulk.js';
@@ -17,6 +15,10 @@ import {
   textLengthTable,
   throughputTable,
 } from './report.js';
+import type { Protocol } from './stack/contender.js';
+import { LatencyComparison, type Latency, type LatencyEffort } from './stack/latency.js';
+import { BATCH, type SidesSpec } from './stack/sides.js';
+import { ThroughputComparison, type Effort, type Throughput } from './stack/throughput.js';
 import { TextLengthComparison, type TextLength, type TextLengthEffort } from './text-length.js';
 import type { Modality } from './workload.js';
 
@@ -53,10 +55,13 @@ export class StackSuite implements Suite {
 
   async run({ quick, ...choice }: Choice): Promise<void> {
     const effort = quick ? StackSuite.#quick : StackSuite.#full;
-    for await (const { comparison, modality } of comparisons(choice)) {
-      for await (const measured of comparison.throughput(modality, effort)) {
-        this.results.throughput.push(measured);
-        console.error(ratios([measured]));
+    for (const sides of sidesOf(choice)) {
+      await using comparison = await ThroughputComparison.start(sides);
+      for (const modality of choice.modalities) {
+        for await (const measured of comparison.measure(modality, effort)) {
+          this.results.throughput.push(measured);
+          console.error(ratios([measured]));
+        }
       }
     }
   }
@@ -75,8 +80,11 @@ export class LatencySuite implements Suite {
 
   async run({ quick, ...choice }: Choice): Promise<void> {
     const effort = quick ? LatencySuite.#quick : LatencySuite.#full;
-    for await (const { comparison, modality } of comparisons(choice)) {
-      for await (const measured of comparison.latency(modality, effort)) this.results.latency.push(measured);
+    for (const sides of sidesOf(choice)) {
+      await using comparison = await LatencyComparison.start(sides);
+      for (const modality of choice.modalities) {
+        for await (const measured of comparison.measure(modality, effort)) this.results.latency.push(measured);
+      }
     }
   }
 
@@ -85,22 +93,8 @@ export class LatencySuite implements Suite {
   }
 }
 
-/** A comparison for each model and number of replicas, and each modality of it. */
-async function* comparisons({
-  models,
-  modalities,
-  protocol,
-  replicas,
-}: Pick<Choice, 'models' | 'modalities' | 'protocol' | 'replicas'>): AsyncGenerator<{
-  comparison: Comparison;
-  modality: Modality;
-}> {
-  for (const model of models) {
-    for (const count of replicas) {
-      await using comparison = await Comparison.start(model, protocol, count);
-      for (const modality of modalities) yield { comparison, modality };
-    }
-  }
+function sidesOf({ models, protocol, replicas: counts }: Omit<Choice, 'quick'>): SidesSpec[] {
+  return models.flatMap((model) => counts.map((replicas) => ({ model, protocol, replicas })));
 }
 
 /** Texts computed no further than they go beside the graph as published. */

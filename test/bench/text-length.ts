@@ -4,8 +4,8 @@ import { ClipModel, type Embedded } from '../../executors/clip/clip-model.js';
 import { availableThreads } from '../../executors/clip/model/threads.js';
 import { PACKAGE_ROOT } from '../../src/version.js';
 import { cosine, median } from '../support/vectors.js';
-import type { Call } from './contender.js';
-import { openBareText, type BareText } from './contenders/bare.js';
+import type { Call } from './stack/contender.js';
+import { openBareText, type BareText } from './stack/contenders/bare.js';
 import { drive } from './drive.js';
 import { textsOfTokens } from './workload.js';
 

@@ -6,8 +6,8 @@ import { PACKAGE_ROOT } from '../../../src/version.js';
 import { FlowProcess } from '../../support/flow-process.js';
 import { RedisServer } from '../../support/redis-server.js';
 import { median, percentile } from '../../support/vectors.js';
-import { ContenderProcess } from '../contender.js';
-import { BATCH } from '../measure.js';
+import { ContenderProcess } from '../stack/contender.js';
+import { BATCH } from '../stack/sides.js';
 import { BulkLoad } from './bulk-load.js';
 
 export interface BulkEffort {

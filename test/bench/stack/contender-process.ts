@@ -2,8 +2,8 @@ import { openBare } from './contenders/bare.js';
 import { openGrpc } from './contenders/grpc.js';
 import { openHttp } from './contenders/http.js';
 import type { Contender, ContenderSpec, Leg, LegResult } from './contender.js';
-import { drive } from './drive.js';
-import { contents } from './workload.js';
+import { drive } from '../drive.js';
+import { contents } from '../workload.js';
 
 const contender = await open(JSON.parse(process.argv[2] ?? '{}') as ContenderSpec);
 process.on('message', (leg: Leg) => {

@@ -1,7 +1,7 @@
 import { Pool } from 'undici';
 import { z } from 'zod';
 import { ENDPOINTS, type Contender } from '../contender.js';
-import type { Content } from '../workload.js';
+import type { Content } from '../../workload.js';
 
 const Embedded = z.object({ embedding: z.array(z.number()) });
 const Answer = z.object({

@@ -1,6 +1,5 @@
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import type { Content, Modality } from './workload.js';
+import { Child } from '../child.js';
+import type { Content, Modality } from '../workload.js';
 
 /** One way to have documents embedded; each runs in a process of its own. */
 export interface Contender {
@@ -10,6 +9,12 @@ export interface Contender {
 
 /** The model that is measured, or a small one whose requests pass the same code: see `Leg.model`. */
 export type Model = 'measured' | 'warm-up';
+
+/** Model folders of a side; the small one where there is something to bring to speed with it. */
+export interface Models {
+  measured: string;
+  'warm-up'?: string;
+}
 
 /** Endpoint by model. */
 export const ENDPOINTS: Record<Model, string> = { measured: '/encode', 'warm-up': '/encode/warm-up' };
@@ -22,8 +27,7 @@ export const PROTOCOLS = ['http', 'grpc'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
 /** How a contender's process is told what to open. */
-export type ContenderSpec =
-  { kind: 'bare'; models: Record<Model, string>; threads: number } | { kind: Protocol; url: string };
+export type ContenderSpec = { kind: 'bare'; models: Models; threads: number } | { kind: Protocol; url: string };
 
 /** What is timed at a time. */
 export interface Leg {
@@ -52,38 +56,19 @@ export interface LegResult {
 
 /** A contender's process, from the side that gives it work. */
 export class ContenderProcess implements AsyncDisposable {
-  private constructor(private readonly child: ChildProcess) {}
+  private constructor(private readonly child: Child) {}
 
   static async start(spec: ContenderSpec): Promise<ContenderProcess> {
-    const child = fork(new URL('./contender-process.js', import.meta.url), [JSON.stringify(spec)]);
-    const contender = new ContenderProcess(child);
-    await contender.#answer();
-    return contender;
+    return new ContenderProcess(
+      await Child.start(new URL('./contender-process.js', import.meta.url), JSON.stringify(spec)),
+    );
   }
 
-  async run(leg: Leg): Promise<LegResult> {
-    this.child.send(leg);
-    return (await this.#answer()) as LegResult;
+  run(leg: Leg): Promise<LegResult> {
+    return this.child.ask<LegResult>(leg);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.child.exitCode !== null) return;
-    this.child.disconnect();
-    await once(this.child, 'exit');
-  }
-
-  async #answer(): Promise<unknown> {
-    const done = new AbortController();
-    const options = { signal: done.signal };
-    const ended = once(this.child, 'exit', options).then(([code]) => {
-      throw new Error(`a contender's process ended with ${String(code)}; its output says why`);
-    });
-    ended.catch(() => {}); // Aborted when the answer came.
-    try {
-      const [answer] = (await Promise.race([once(this.child, 'message', options), ended])) as [unknown];
-      return answer;
-    } finally {
-      done.abort();
-    }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.child[Symbol.asyncDispose]();
   }
 }

@@ -1,18 +1,18 @@
-import { Document } from '../../src/document/document.js';
-import { NdArray } from '../../src/document/ndarray.js';
-import { decodeDataRequest, encodeDataRequest } from '../../src/document/request.js';
-import { ENDPOINTS } from './contender.js';
+import { Document } from '../../../src/document/document.js';
+import { NdArray } from '../../../src/document/ndarray.js';
+import { decodeDataRequest, encodeDataRequest } from '../../../src/document/request.js';
+import { ENDPOINTS, type Models } from './contender.js';
 import { openBare } from './contenders/bare.js';
-import { serveUnary } from './serve-unary.js';
-import type { Content } from './workload.js';
+import { serveUnary } from '../serve-unary.js';
+import type { Content } from '../workload.js';
 
 /**
  * The least that a server can be, in a process of its own: the bare loop's preparation and session in the very handler of
  * a gRPC method, one document a call. No queue, no batches, no replicas, and it is deaf while it computes.
- * Arguments: folders of the model that is measured and of the one to warm up with, threads.
+ * Arguments: its `Models` as JSON, threads.
  */
-const [measured = '', warmUp = '', threads] = process.argv.slice(2);
-const bare = await openBare({ measured, 'warm-up': warmUp }, Number(threads));
+const [models = '', threads] = process.argv.slice(2);
+const bare = await openBare(JSON.parse(models) as Models, Number(threads));
 
 async function embed(bytes: Buffer): Promise<Buffer> {
   const request = decodeDataRequest(bytes);

@@ -1,8 +1,8 @@
 import { Client, credentials } from '@grpc/grpc-js';
-import { Document } from '../../../src/document/document.js';
-import { decodeDataRequest, encodeDataRequest } from '../../../src/document/request.js';
+import { Document } from '../../../../src/document/document.js';
+import { decodeDataRequest, encodeDataRequest } from '../../../../src/document/request.js';
 import { ENDPOINTS, type Contender } from '../contender.js';
-import type { Content } from '../workload.js';
+import type { Content } from '../../workload.js';
 
 const METHOD = '/jina.JinaSingleDataRequestRPC/process_single_data';
 const asIs = (bytes: Buffer): Buffer => bytes;

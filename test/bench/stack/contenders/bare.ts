@@ -1,22 +1,30 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { DEFAULT_MAX_PIXELS, preprocessImage, type ImageTransform } from '../../../executors/clip/image/preprocess.js';
-import { imageFeeds, textFeeds } from '../../../executors/clip/model/feeds.js';
-import { readModelFolder, type ModelSpec } from '../../../executors/clip/model/folder.js';
-import type { GraphValue } from '../../../executors/clip/model/graph.js';
-import { readGraphInputs } from '../../../executors/clip/model/onnx-header.js';
-import { sessionOptions } from '../../../executors/clip/model/session-options.js';
-import { BufferPool, type Feeds } from '../../../executors/clip/model/tensor.js';
-import { loadClipBpe } from '../../../executors/clip/text/clip-bpe.js';
-import type { Call, Contender, Model } from '../contender.js';
-import type { Content } from '../workload.js';
+import {
+  DEFAULT_MAX_PIXELS,
+  preprocessImage,
+  type ImageTransform,
+} from '../../../../executors/clip/image/preprocess.js';
+import { imageFeeds, textFeeds } from '../../../../executors/clip/model/feeds.js';
+import { readModelFolder, type ModelSpec } from '../../../../executors/clip/model/folder.js';
+import type { GraphValue } from '../../../../executors/clip/model/graph.js';
+import { readGraphInputs } from '../../../../executors/clip/model/onnx-header.js';
+import { sessionOptions } from '../../../../executors/clip/model/session-options.js';
+import { BufferPool, type Feeds } from '../../../../executors/clip/model/tensor.js';
+import { loadClipBpe } from '../../../../executors/clip/text/clip-bpe.js';
+import type { Call, Contender, Models } from '../contender.js';
+import type { Content } from '../../workload.js';
 
 /** What the stack is measured against: the same preparation and the graphs as published, in one loop, nothing around. */
-export async function openBare(models: Record<Model, string>, threads: number): Promise<Contender> {
-  const loops = {
-    measured: await openLoop(models.measured, threads),
-    'warm-up': await openLoop(models['warm-up'], threads),
+export async function openBare(models: Models, threads: number): Promise<Contender> {
+  const measured = await openLoop(models.measured, threads);
+  const warmUp = models['warm-up'] === undefined ? undefined : await openLoop(models['warm-up'], threads);
+  return {
+    prepare(batch, model) {
+      const loop = model === 'measured' ? measured : warmUp;
+      if (!loop) throw new Error('there is no model to warm up with');
+      return loop(batch);
+    },
   };
-  return { prepare: (batch, model) => loops[model](batch) };
 }
 
 async function openLoop(model: string, threads: number): Promise<(batch: readonly Content[]) => Call> {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { loadClipBpe } from '../../executors/clip/text/clip-bpe.js';
-import { PACKAGE_ROOT } from '../../src/version.js';
-import { BATCH, Comparison, type Latency, type Throughput } from './measure.js';
-import { latencyTable, throughputTable } from './report.js';
-import { contents } from './workload.js';
+import { loadClipBpe } from '../../../executors/clip/text/clip-bpe.js';
+import { PACKAGE_ROOT } from '../../../src/version.js';
+import { LatencyComparison, type Latency } from './latency.js';
+import { BATCH } from './sides.js';
+import { ThroughputComparison, type Throughput } from './throughput.js';
+import { latencyTable, throughputTable } from '../report.js';
+import { contents } from '../workload.js';
 
 describe('the stack suite', () => {
   test('has long texts that fill the context and are not cut', async () => {
@@ -17,10 +19,10 @@ describe('the stack suite', () => {
   });
 
   test('measures two replicas beside two bare loops that share the documents', async () => {
-    await using comparison = await Comparison.start('tiny-clip', 'grpc', 2);
+    await using comparison = await ThroughputComparison.start({ model: 'tiny-clip', protocol: 'grpc', replicas: 2 });
     const effort = { documentsPerRequest: [1, BATCH], pairs: 2, legSeconds: 0, minBatches: 1 };
     const rows: Throughput[] = [];
-    for await (const row of comparison.throughput('long-text', effort)) rows.push(row);
+    for await (const row of comparison.measure('long-text', effort)) rows.push(row);
     assert.deepEqual(
       rows.map(({ replicas, documents, documentsPerRequest }) => [replicas, documents, documentsPerRequest]),
       [
@@ -38,9 +40,9 @@ describe('the stack suite', () => {
 
 describe('the latency suite', () => {
   test('measures one document at a time, on three sides and at two paces', async () => {
-    await using comparison = await Comparison.start('tiny-clip', 'grpc', 1);
+    await using comparison = await LatencyComparison.start({ model: 'tiny-clip', protocol: 'grpc', replicas: 1 });
     const rows: Latency[] = [];
-    for await (const row of comparison.latency('image', { rounds: 2, singles: 4, warmUp: 16 })) rows.push(row);
+    for await (const row of comparison.measure('image', { rounds: 2, singles: 4, warmUp: 16 })) rows.push(row);
     assert.deepEqual(
       rows.map(({ pauseMs }) => pauseMs),
       [0, 5],
