@@ -6,6 +6,7 @@
 export const ERRORS = {
   INVALID_REQUEST: { http: 422, grpc: 3, retryable: false, meaning: 'The request is malformed or has a wrong type.' },
   UNAUTHENTICATED: { http: 401, grpc: 16, retryable: false, meaning: 'The token is missing or not known.' },
+  FORBIDDEN: { http: 403, grpc: 7, retryable: false, meaning: 'The token does not allow this.' },
   INVALID_DOCUMENT: {
     http: 422,
     grpc: 3,

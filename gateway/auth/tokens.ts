@@ -15,6 +15,8 @@ const TokensFile = z.strictObject({
       sha256: z.string().regex(/^[0-9a-f]{64}$/i, 'expected 64 hex digits'),
       /** Documents that it may have waiting or being computed. Default: no limit of its own. */
       max_documents: z.int().min(1).optional(),
+      /** May see and change what belongs to other callers: the queue page. */
+      operator: z.boolean().default(false),
     }),
   ),
 });
@@ -24,6 +26,8 @@ export interface Caller {
   readonly name: string;
   /** Documents that it may have in the gateway at a time. */
   readonly maxDocuments: number;
+  /** May see and change what belongs to others. */
+  readonly operator: boolean;
   /** Documents that it has there. */
   documents: number;
 }
@@ -33,10 +37,10 @@ interface Entry extends Caller {
 }
 
 /** The caller of a server without tokens. */
-const ANYONE: Caller = { name: 'anyone', maxDocuments: Infinity, documents: 0 };
+const ANYONE: Caller = { name: 'anyone', maxDocuments: Infinity, operator: true, documents: 0 };
 
 /** A worker whose job's owner is not known any more. */
-const WORKER: Caller = { name: 'jobs', maxDocuments: Infinity, documents: 0 };
+const WORKER: Caller = { name: 'jobs', maxDocuments: Infinity, operator: false, documents: 0 };
 
 const WATCH_MS = 1000;
 
@@ -107,10 +111,11 @@ function hashed(token: string | undefined): Buffer | undefined {
 function readTokens(path: string): Entry[] {
   try {
     const { tokens } = TokensFile.parse(parse(readFileSync(path, 'utf8')));
-    return tokens.map(({ name, sha256, max_documents = Infinity }) => ({
+    return tokens.map(({ name, sha256, max_documents = Infinity, operator }) => ({
       name,
       sha256: Buffer.from(sha256, 'hex'),
       maxDocuments: max_documents,
+      operator,
       documents: 0,
     }));
   } catch (cause) {

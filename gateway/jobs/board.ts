@@ -9,7 +9,7 @@ import type { JobsApi } from './jobs-api.js';
 
 export const BOARD_PATH = '/queues';
 
-/** A page that shows the queue, and lets tasks be tried again. Browsers send the token as the password. */
+/** A page that shows the queue, and lets it be changed: everyone's tasks. Browsers send the token as the password. */
 export async function addBoard(app: FastifyInstance, { tokens, log }: ProtocolContext, api: JobsApi): Promise<void> {
   const adapter = new FastifyAdapter();
   adapter.setBasePath(BOARD_PATH);
@@ -21,7 +21,12 @@ export async function addBoard(app: FastifyInstance, { tokens, log }: ProtocolCo
   await app.register(async (scope) => {
     scope.addHook('onRequest', async (request, reply) => {
       try {
-        tokens.check(tokenOf(request.headers.authorization));
+        const { name, operator } = tokens.check(tokenOf(request.headers.authorization));
+        if (!operator)
+          throw new ClipflowError(
+            'FORBIDDEN',
+            `this page is for operators: ${name} needs \`operator: true\` in the tokens file`,
+          );
         await api.run(async () => {});
       } catch (error) {
         if (error instanceof ClipflowError && error.code === 'UNAUTHENTICATED')

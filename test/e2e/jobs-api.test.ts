@@ -12,7 +12,7 @@ interface OutputLine {
   embedding: number[];
 }
 
-const TOKENS = { alice: 'a secret of alice', bob: 'a secret of bob' };
+const TOKENS = { alice: 'a secret of alice', bob: 'a secret of bob', olga: 'a secret of olga' };
 
 /** By Python. */
 const skills = readFixture<{ texts: { text: string; embedding: number[] }[] }>('skills', 'expected.json');
@@ -26,7 +26,7 @@ let bob: JobsClient;
 before(async () => {
   served = await ServedJobs.start((folder) => ({
     jobs: { chunk: 50, sources: { samples: 'models/tiny-clip/samples' } },
-    env: tokensFile(folder, TOKENS),
+    env: tokensFile(folder, { ...TOKENS, olga: { token: TOKENS.olga, operator: true } }),
   }));
   alice = served.clientWith({ authorization: `Bearer ${TOKENS.alice}` });
   bob = served.clientWith({ authorization: `Bearer ${TOKENS.bob}` });
@@ -204,7 +204,7 @@ describe('owners', () => {
     for (const path of ['/jobs', '/files', '/batches']) assert.equal((await nobody.request(path)).status, 401, path);
   });
 
-  test('the page of the queue asks for the same tokens', async () => {
+  test('the page of the queue asks for the token of an operator', async () => {
     const page = (headers: Record<string, string>, path = ''): Promise<Response> =>
       fetch(`${served.flow.url}/queues${path}`, { headers });
     const basic = (password: string): Record<string, string> => ({
@@ -215,10 +215,20 @@ describe('owners', () => {
     assert.match(refused.headers.get('www-authenticate') ?? '', /^Basic realm=/);
     assert.equal((await page(basic('a guess'))).status, 401);
     assert.equal((await page(basic('a guess'), '/api/queues')).status, 401);
-    const shown = await page(basic(TOKENS.alice));
+    for (const path of ['', '/api/queues']) {
+      const forbidden = await page(basic(TOKENS.alice), path);
+      assert.equal(forbidden.status, 403);
+      assert.match(await forbidden.text(), /FORBIDDEN.*alice.*operator: true/);
+    }
+    const retried = await fetch(`${served.flow.url}/queues/api/queues/jobs/retry/failed`, {
+      method: 'PUT',
+      headers: basic(TOKENS.alice),
+    });
+    assert.equal(retried.status, 403);
+    const shown = await page(basic(TOKENS.olga));
     assert.equal(shown.status, 200);
     assert.match(await shown.text(), /<title>clipflow<\/title>/i);
-    const api = await page({ authorization: `Bearer ${TOKENS.bob}` }, '/api/queues');
+    const api = await page({ authorization: `Bearer ${TOKENS.olga}` }, '/api/queues');
     assert.match(await api.text(), /"name":"jobs"/);
   });
 });

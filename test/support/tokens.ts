@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** What a caller shows, and what the file says of it beside. */
-export type Token = string | { token: string; max_documents?: number };
+export type Token = string | { token: string; max_documents?: number; operator?: boolean };
 
 /**
  * Writes a file of tokens by name, as `clipflow token` prints them: the hex SHA-256 of each.
