@@ -43,7 +43,7 @@ export interface Session {
    */
   run(feeds: Feeds): Promise<TensorData<'float32'>>;
 
-  /** Runs a batch of each size, as the first of each shape is slow. */
+  /** Runs a batch of each size, as the first of each shape is slow, and takes the memory that a second one needs meanwhile. */
   warmUp(batchSizes: readonly number[]): Promise<void>;
 
   /**
@@ -135,12 +135,17 @@ class ThreadSession implements Session {
   }
 
   async run(feeds: Feeds): Promise<TensorData<'float32'>> {
-    const buffers = Object.values(feeds).map(({ data }) => data.buffer);
+    const buffers = buffersOf(feeds);
     return this.#watchdog.watch(this.thread.call('run', feeds, buffers));
   }
 
   async warmUp(batchSizes: readonly number[]): Promise<void> {
-    for (const size of batchSizes) await this.run(this.options.sample(this, size));
+    for (const size of batchSizes) {
+      // One batch is prepared while another runs.
+      const prepared = this.options.sample(this, size);
+      await this.run(this.options.sample(this, size));
+      this.pool.release(buffersOf(prepared));
+    }
   }
 
   watch(): void {
@@ -154,4 +159,8 @@ class ThreadSession implements Session {
   close(): Promise<void> {
     return this.thread.close();
   }
+}
+
+function buffersOf(feeds: Feeds): ArrayBuffer[] {
+  return Object.values(feeds).map(({ data }) => data.buffer);
 }

@@ -98,6 +98,15 @@ describe('a session', () => {
     );
   });
 
+  test('is warm with the memory of two batches: one that runs, one that is prepared', async (t) => {
+    const sample = (own: Session, images: number) => imageFeeds(own, pixels(own, images).fill(7), 64);
+    const session = await openSession(t, { path: visual, sample });
+    await session.warmUp([1, 2]);
+    const [running, prepared, third] = [1, 2, 3].map(() => session.allocate('float32', 2 * 3 * 64 * 64));
+    assert.deepEqual([running?.[0], prepared?.[0]], [7, 7], 'what was left over from the warm-up');
+    assert.equal(third?.[0], 0, 'new');
+  });
+
   test('a worker that ends is reported', async (t) => {
     const created = once(process, 'worker') as Promise<[Worker]>;
     let report: (error: ClipflowError) => void = () => {};
