@@ -19,7 +19,7 @@ export function sessionOptions({
     intraOpNumThreads,
     interOpNumThreads: 1,
     // A plan of the memory for each shape is made for models of one shape. Batches come in many: their plans took as much
-    // memory again, in the second run of a large one, and no run was quicker (docs/benchmarks.md, "Memory of a session").
+    // memory again, in the second run of a large one, and no run was quicker (docs/benchmarks.md, "Soak").
     enableMemPattern: false,
     // A thread that waits for others first spins, which is quick where it has a core for itself. By default it does so
     // for milliseconds, and after each run: wasted where it shares the core, with the preparation of the next batch, the
