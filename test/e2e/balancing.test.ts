@@ -40,8 +40,9 @@ describe('two gateways over the same replicas', () => {
 });
 
 describe('hedging', () => {
-  // Of the first replica's batches each 60th takes 1.5 s more: beyond the 99th percentile of all.
-  const SETTINGS = '{ ms: [5], stall_every: 60, stall_ms: 1500 }';
+  // Of the first replica's batches each 100th takes 3 s more: beyond the 99th percentile of all, which by then is known,
+  // and three times of which is less even where others take the processor.
+  const SETTINGS = '{ ms: [5], stall_every: 100, stall_ms: 3000 }';
   const LOAD = { count: 400, inFlight: 2, docs: 1 };
 
   test('bounds what a replica that stalls at times costs; each document is answered once', async (t) => {
@@ -54,9 +55,9 @@ describe('hedging', () => {
     const without = await run('replicas: 2');
     const hedged = await run('replicas: 2, hedge: 3');
     t.diagnostic(`slowest: ${Math.round(without.slowest)} ms, hedged ${Math.round(hedged.slowest)} ms`);
-    // A request that a stall holds takes 1.5 s unless another replica answers it.
-    assert.ok(without.slowest >= 1500);
-    assert.ok(hedged.slowest < 1500, `${hedged.slowest} ms`);
+    // A request that a stall holds takes 3 s unless another replica answers it.
+    assert.ok(without.slowest >= 3000);
+    assert.ok(hedged.slowest < 3000, `${hedged.slowest} ms`);
     const won = Number(/^clipflow_hedges_won_total\{executor="paced"\} (\d+)$/m.exec(hedged.metrics)?.[1]);
     const sent = Number(/^clipflow_hedges_total\{executor="paced"\} (\d+)$/m.exec(hedged.metrics)?.[1]);
     assert.ok(won >= 1 && sent >= won && sent <= 0.05 * LOAD.count + 5, `${won} won of ${sent}`);
