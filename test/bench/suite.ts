@@ -55,14 +55,9 @@ export class StackSuite implements Suite {
 
   async run({ quick, ...choice }: Choice): Promise<void> {
     const effort = quick ? StackSuite.#quick : StackSuite.#full;
-    for (const sides of sidesOf(choice)) {
-      await using comparison = await ThroughputComparison.start(sides);
-      for (const modality of choice.modalities) {
-        for await (const measured of comparison.measure(modality, effort)) {
-          this.results.throughput.push(measured);
-          console.error(ratios([measured]));
-        }
-      }
+    for await (const measured of measure(choice, effort, (sides) => ThroughputComparison.start(sides))) {
+      this.results.throughput.push(measured);
+      console.error(ratios([measured]));
     }
   }
 
@@ -80,11 +75,8 @@ export class LatencySuite implements Suite {
 
   async run({ quick, ...choice }: Choice): Promise<void> {
     const effort = quick ? LatencySuite.#quick : LatencySuite.#full;
-    for (const sides of sidesOf(choice)) {
-      await using comparison = await LatencyComparison.start(sides);
-      for (const modality of choice.modalities) {
-        for await (const measured of comparison.measure(modality, effort)) this.results.latency.push(measured);
-      }
+    for await (const measured of measure(choice, effort, (sides) => LatencyComparison.start(sides))) {
+      this.results.latency.push(measured);
     }
   }
 
@@ -93,8 +85,22 @@ export class LatencySuite implements Suite {
   }
 }
 
-function sidesOf({ models, protocol, replicas: counts }: Omit<Choice, 'quick'>): SidesSpec[] {
-  return models.flatMap((model) => counts.map((replicas) => ({ model, protocol, replicas })));
+interface Comparison<Effort, Measured> extends AsyncDisposable {
+  measure(modality: Modality, effort: Effort): AsyncGenerator<Measured>;
+}
+
+/** Starts a comparison for each model and number of replicas, and measures each modality with it. */
+async function* measure<Effort, Measured>(
+  { models, modalities, protocol, replicas: counts }: Pick<Choice, 'models' | 'modalities' | 'protocol' | 'replicas'>,
+  effort: Effort,
+  start: (spec: SidesSpec) => Promise<Comparison<Effort, Measured>>,
+): AsyncGenerator<Measured> {
+  for (const model of models) {
+    for (const replicas of counts) {
+      await using comparison = await start({ model, protocol, replicas });
+      for (const modality of modalities) yield* comparison.measure(modality, effort);
+    }
+  }
 }
 
 /** Texts computed no further than they go beside the graph as published. */

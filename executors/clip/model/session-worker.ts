@@ -14,7 +14,7 @@ import { decodeFloat16 } from './float16.js';
 import { embeddingOutput, type GraphValue } from './graph.js';
 import type { Answer, Graph, LoadRequest, Request, Result } from './session-calls.js';
 import { sessionOptions } from './session-options.js';
-import type { Feeds, TensorData } from './tensor.js';
+import { buffersOf, type Feeds, type TensorData } from './tensor.js';
 
 env.logLevel = 'error';
 
@@ -112,7 +112,7 @@ async function handle({ kind, request }: Request): Promise<Handled> {
 }
 
 async function respond(port: MessagePort, message: Request): Promise<void> {
-  const spent = message.kind === 'run' ? Object.values(message.request).map(({ data }) => data.buffer) : [];
+  const spent = message.kind === 'run' ? buffersOf(message.request) : [];
   const post = (answer: Answer, moved: ArrayBuffer[] = []) => port.postMessage(answer, [...spent, ...moved]);
   try {
     const { result, moved } = await handle(message);

@@ -4,7 +4,7 @@ import { candidates, deviceUnavailable, type Provider } from './device.js';
 import type { GraphValue } from './graph.js';
 import type { Graph } from './session-calls.js';
 import { SessionThread } from './session-thread.js';
-import { BufferPool, type Feeds, type TensorArrays, type TensorData, type TensorType } from './tensor.js';
+import { BufferPool, buffersOf, type Feeds, type TensorArrays, type TensorData, type TensorType } from './tensor.js';
 import { Watchdog } from './watchdog.js';
 
 export interface SessionOptions {
@@ -135,8 +135,7 @@ class ThreadSession implements Session {
   }
 
   async run(feeds: Feeds): Promise<TensorData<'float32'>> {
-    const buffers = buffersOf(feeds);
-    return this.#watchdog.watch(this.thread.call('run', feeds, buffers));
+    return this.#watchdog.watch(this.thread.call('run', feeds, buffersOf(feeds)));
   }
 
   async warmUp(batchSizes: readonly number[]): Promise<void> {
@@ -159,8 +158,4 @@ class ThreadSession implements Session {
   close(): Promise<void> {
     return this.thread.close();
   }
-}
-
-function buffersOf(feeds: Feeds): ArrayBuffer[] {
-  return Object.values(feeds).map(({ data }) => data.buffer);
 }

@@ -25,6 +25,11 @@ export interface TensorData<T extends TensorType = TensorType> {
 /** Tensors by the name of the graph's input. */
 export type Feeds = Record<string, TensorData>;
 
+/** What moves to the session with the feeds. */
+export function buffersOf(feeds: Feeds): ArrayBuffer[] {
+  return Object.values(feeds).map(({ data }) => data.buffer);
+}
+
 /** A view of `type` over the start of `buffer`. */
 export function viewOf<T extends TensorType>(type: T, buffer: ArrayBuffer, length: number): TensorArrays[T] {
   return new ARRAYS[type](buffer, 0, length) as TensorArrays[T];

@@ -44,8 +44,8 @@ export class LatencyComparison implements AsyncDisposable {
     private readonly minimal: MinimalServer,
   ) {}
 
-  static async start(spec: Omit<SidesSpec, 'warmUp'>): Promise<LatencyComparison> {
-    const sides = await Sides.start({ ...spec, warmUp: WARM_UP_MODEL });
+  static async start(spec: SidesSpec): Promise<LatencyComparison> {
+    const sides = await Sides.start(spec, WARM_UP_MODEL);
     return new LatencyComparison(spec, sides, await MinimalServer.start(sides.models, sides.threads));
   }
 

@@ -12,8 +12,6 @@ export interface SidesSpec {
   model: string;
   protocol: Protocol;
   replicas: number;
-  /** A small model beside it, where a side is to be brought to speed. Default: none */
-  warmUp?: string;
 }
 
 export interface PairOfLegs {
@@ -41,7 +39,8 @@ export class Sides implements AsyncDisposable {
     private readonly pids: { gateway: number; replicas: number[] },
   ) {}
 
-  static async start({ model, protocol, replicas, warmUp }: SidesSpec): Promise<Sides> {
+  /** @param warmUp a small model beside it, to bring both to speed with. Default: none */
+  static async start({ model, protocol, replicas }: SidesSpec, warmUp?: string): Promise<Sides> {
     const folder = (name: string): string => join(PACKAGE_ROOT, 'models', name);
     const models: Models = { measured: folder(model), ...(warmUp !== undefined && { 'warm-up': folder(warmUp) }) };
     const threads = Math.max(1, Math.floor(availableThreads() / replicas));

@@ -9,7 +9,7 @@ import { readModelFolder, type ModelSpec } from '../../../../executors/clip/mode
 import type { GraphValue } from '../../../../executors/clip/model/graph.js';
 import { readGraphInputs } from '../../../../executors/clip/model/onnx-header.js';
 import { sessionOptions } from '../../../../executors/clip/model/session-options.js';
-import { BufferPool, type Feeds } from '../../../../executors/clip/model/tensor.js';
+import { BufferPool, buffersOf, type Feeds } from '../../../../executors/clip/model/tensor.js';
 import { loadClipBpe } from '../../../../executors/clip/text/clip-bpe.js';
 import type { Call, Contender, Models } from '../contender.js';
 import type { Content } from '../../workload.js';
@@ -93,7 +93,7 @@ class Tower {
   async run(feeds: Feeds): Promise<Float32Array> {
     const tensors = Object.entries(feeds).map(([name, { type, data, dims }]) => [name, new Tensor(type, data, dims)]);
     const results = await this.session.run(Object.fromEntries(tensors) as Record<string, Tensor>);
-    this.#pool.release(Object.values(feeds).map(({ data }) => data.buffer));
+    this.#pool.release(buffersOf(feeds));
     const [output] = Object.values(results);
     if (!(output?.data instanceof Float32Array)) throw new Error('the graph gives no float32');
     return output.data;

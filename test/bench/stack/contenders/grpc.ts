@@ -1,10 +1,10 @@
 import { Client, credentials } from '@grpc/grpc-js';
 import { Document } from '../../../../src/document/document.js';
 import { decodeDataRequest, encodeDataRequest } from '../../../../src/document/request.js';
+import { METHOD } from '../../overhead/peer.js';
 import { ENDPOINTS, type Contender } from '../contender.js';
 import type { Content } from '../../workload.js';
 
-const METHOD = '/jina.JinaSingleDataRequestRPC/process_single_data';
 const asIs = (bytes: Buffer): Buffer => bytes;
 
 /** Jina's protocol over one channel, a unary call for each request; the images do not come back. */
