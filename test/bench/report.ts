@@ -1,6 +1,7 @@
 import type { Machine } from './machine.js';
-import type { Latency } from './stack/latency.js';
-import type { Throughput } from './stack/throughput.js';
+import type { Latency, LatencyRound } from './stack/latency.js';
+import { figureOf, type Figure, type Measured } from './stack/starts.js';
+import type { Throughput, ThroughputPair } from './stack/throughput.js';
 import type { AutoscaleFigures } from './autoscale/autoscale.js';
 import type { BulkBeside } from './bulk/bulk.js';
 import type { Faults } from './endurance/faults.js';
@@ -14,56 +15,39 @@ export function describe({ cpu, cores, memoryGiB, system, loadBefore, ...version
   return `${versions.date}: ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}; ${software}; load before ${loadBefore}`;
 }
 
-export function throughputTable(rows: readonly Throughput[]): string {
-  const head = [
-    'model',
-    'replicas',
-    'modality',
-    'protocol',
-    'docs/request',
-    'bare docs/s',
-    'stack docs/s',
-    'ratio',
-    'of the pairs',
-  ];
+export function throughputTable(rows: readonly Measured<Throughput, ThroughputPair>[]): string {
+  const head = ['model', 'replicas', 'modality', 'protocol', 'docs/request', 'bare docs/s', 'stack docs/s'];
   const cpu = ['CPU ms/doc: bare', 'replica', 'gateway', 'client', 'CPU ratio'];
   const lines = rows.map((row) => {
-    const { model, replicas, modality, protocol, documentsPerRequest, bare, stack, ratio, cpuMs, cpuRatio } = row;
+    const { model, replicas, modality, protocol, documentsPerRequest } = row.of;
+    const of = (figure: (pair: ThroughputPair) => number): Figure => figureOf(row, figure);
+    const ratio = of(ratioOf);
+    const cpuMs = (['bare', 'replica', 'gateway', 'client'] as const).map((who) => of((pair) => pair.cpuMs[who]));
     return [
       ...[model, String(replicas), modality, protocol, String(documentsPerRequest)],
-      ...[
-        median(bare).toFixed(1),
-        median(stack).toFixed(1),
-        ratio.toFixed(2),
-        range(stack.map((s, i) => s / at(bare, i))),
-      ],
-      ...[cpuMs.bare, cpuMs.replica, cpuMs.gateway, cpuMs.client].map((ms) => ms.toFixed(2)),
-      cpuRatio.toFixed(2),
+      ...[of(({ bare }) => bare).median.toFixed(1), of(({ stack }) => stack).median.toFixed(1)],
+      ...[ratio.median.toFixed(2), range([ratio.least, ratio.most])],
+      ...cpuMs.map((ms) => ms.median.toFixed(2)),
+      of(({ cpuMs: { bare, replica, gateway } }) => bare / (replica + gateway)).median.toFixed(2),
     ];
   });
-  return table([[...head, ...cpu], ...lines], 4);
+  return table([[...head, 'ratio', 'of the starts', ...cpu], ...lines], 4);
 }
 
-export function latencyTable(rows: readonly Latency[]): string {
+export function latencyTable(rows: readonly Measured<Latency, LatencyRound>[]): string {
   const lines = rows.map((row) => {
-    const overBare = (all: readonly number[]): string => range(all.map((ms, i) => ms - at(row.bareMs, i)));
+    const { model, replicas, modality, protocol, pauseMs } = row.of;
+    const of = (figure: (round: LatencyRound) => number): Figure => figureOf(row, figure);
+    const overBare = [of((ms) => ms.stackMs - ms.bareMs), of((ms) => ms.minimalMs - ms.bareMs)];
     return [
-      ...[row.model, String(row.replicas), row.modality, row.protocol],
-      ...[String(row.pauseMs), median(row.bareMs).toFixed(2), median(row.stackMs).toFixed(2)],
-      ...[row.differenceMs.toFixed(2), overBare(row.stackMs)],
-      ...[row.minimalDifferenceMs.toFixed(2), overBare(row.minimalMs)],
+      ...[model, String(replicas), modality, protocol, String(pauseMs)],
+      ...[of(({ bareMs }) => bareMs).median.toFixed(2), of(({ stackMs }) => stackMs).median.toFixed(2)],
+      ...overBare.flatMap((ms) => [ms.median.toFixed(2), range([ms.least, ms.most])]),
     ];
   });
-  const figures = [
-    'pause ms',
-    'bare p50 ms',
-    'stack p50 ms',
-    'difference ms',
-    'of the rounds',
-    'minimal server',
-    'of the rounds',
-  ];
-  return table([['model', 'replicas', 'modality', 'protocol', ...figures], ...lines], 4);
+  const times = ['pause ms', 'bare p50 ms', 'stack p50 ms'];
+  const differences = ['difference ms', 'of the starts', 'minimal server', 'of the starts'];
+  return table([['model', 'replicas', 'modality', 'protocol', ...times, ...differences], ...lines], 4);
 }
 
 export function textLengthTable(rows: readonly TextLength[]): string {
@@ -137,12 +121,17 @@ export function overheadTable(rows: readonly Overhead[]): string {
 }
 
 /** The closing line. */
-export function ratios(rows: readonly Throughput[]): string {
-  const each = rows.map(
-    ({ model, replicas, modality, protocol, documentsPerRequest, ratio }) =>
-      `${model} (${replicas}) ${modality} ${protocol} x${documentsPerRequest} ${ratio.toFixed(2)}`,
-  );
+export function ratios(rows: readonly Measured<Throughput, ThroughputPair>[]): string {
+  const each = rows.map((row) => {
+    const { model, replicas, modality, protocol, documentsPerRequest } = row.of;
+    const ratio = figureOf(row, ratioOf).median.toFixed(2);
+    return `${model} (${replicas}) ${modality} ${protocol} x${documentsPerRequest} ${ratio}`;
+  });
   return `stack / bare: ${each.join(', ')}`;
+}
+
+function ratioOf({ bare, stack }: ThroughputPair): number {
+  return stack / bare;
 }
 
 function range(values: readonly number[]): string {

@@ -16,9 +16,10 @@ import {
   throughputTable,
 } from './report.js';
 import type { Protocol } from './stack/contender.js';
-import { LatencyComparison, type Latency, type LatencyEffort } from './stack/latency.js';
+import { LatencyComparison, type Latency, type LatencyEffort, type LatencyRound } from './stack/latency.js';
 import { BATCH, type SidesSpec } from './stack/sides.js';
-import { ThroughputComparison, type Effort, type Throughput } from './stack/throughput.js';
+import { measureStarts, type Measured } from './stack/starts.js';
+import { ThroughputComparison, type Effort, type Throughput, type ThroughputPair } from './stack/throughput.js';
 import { TextLengthComparison, type TextLength, type TextLengthEffort } from './text-length.js';
 import type { Modality } from './workload.js';
 
@@ -49,15 +50,22 @@ export interface Suite {
 
 /** The whole stack beside a bare loop. */
 export class StackSuite implements Suite {
-  static readonly #full: Effort = { documentsPerRequest: [1, BATCH], pairs: 5, legSeconds: 2, minBatches: 3 };
-  static readonly #quick: Effort = { documentsPerRequest: [BATCH], pairs: 2, legSeconds: 1, minBatches: 2 };
-  readonly results: { throughput: Throughput[] } = { throughput: [] };
+  static readonly #full: Effort = {
+    starts: 5,
+    documentsPerRequest: [1, BATCH],
+    pairs: 2,
+    legSeconds: 2,
+    minBatches: 3,
+  };
+  static readonly #quick: Effort = { starts: 2, documentsPerRequest: [BATCH], pairs: 1, legSeconds: 1, minBatches: 2 };
+  readonly results: { throughput: Measured<Throughput, ThroughputPair>[] } = { throughput: [] };
 
   async run({ quick, ...choice }: Choice): Promise<void> {
     const effort = quick ? StackSuite.#quick : StackSuite.#full;
-    for await (const measured of measure(choice, effort, (sides) => ThroughputComparison.start(sides))) {
-      this.results.throughput.push(measured);
-      console.error(ratios([measured]));
+    for (const sides of specsOf(choice)) {
+      const start = () => ThroughputComparison.start(sides);
+      await measureStarts(start, choice.modalities, effort, this.results.throughput);
+      console.error(ratios(this.results.throughput));
     }
   }
 
@@ -69,14 +77,15 @@ export class StackSuite implements Suite {
 
 /** One document at a time through the whole stack beside a bare session. */
 export class LatencySuite implements Suite {
-  static readonly #full: LatencyEffort = { rounds: 5, singles: 100, warmUp: 2000 };
-  static readonly #quick: LatencyEffort = { rounds: 2, singles: 50, warmUp: 2000 };
-  readonly results: { latency: Latency[] } = { latency: [] };
+  static readonly #full: LatencyEffort = { starts: 3, rounds: 2, singles: 100, warmUp: 2000 };
+  static readonly #quick: LatencyEffort = { starts: 2, rounds: 1, singles: 50, warmUp: 2000 };
+  readonly results: { latency: Measured<Latency, LatencyRound>[] } = { latency: [] };
 
   async run({ quick, ...choice }: Choice): Promise<void> {
     const effort = quick ? LatencySuite.#quick : LatencySuite.#full;
-    for await (const measured of measure(choice, effort, (sides) => LatencyComparison.start(sides))) {
-      this.results.latency.push(measured);
+    for (const sides of specsOf(choice)) {
+      const start = () => LatencyComparison.start(sides);
+      await measureStarts(start, choice.modalities, effort, this.results.latency);
     }
   }
 
@@ -85,22 +94,12 @@ export class LatencySuite implements Suite {
   }
 }
 
-interface Comparison<Effort, Measured> extends AsyncDisposable {
-  measure(modality: Modality, effort: Effort): AsyncGenerator<Measured>;
-}
-
-/** Starts a comparison for each model and number of replicas, and measures each modality with it. */
-async function* measure<Effort, Measured>(
-  { models, modalities, protocol, replicas: counts }: Pick<Choice, 'models' | 'modalities' | 'protocol' | 'replicas'>,
-  effort: Effort,
-  start: (spec: SidesSpec) => Promise<Comparison<Effort, Measured>>,
-): AsyncGenerator<Measured> {
-  for (const model of models) {
-    for (const replicas of counts) {
-      await using comparison = await start({ model, protocol, replicas });
-      for (const modality of modalities) yield* comparison.measure(modality, effort);
-    }
-  }
+function specsOf({
+  models,
+  replicas: counts,
+  protocol,
+}: Pick<Choice, 'models' | 'protocol' | 'replicas'>): SidesSpec[] {
+  return models.flatMap((model) => counts.map((replicas) => ({ model, protocol, replicas })));
 }
 
 /** Texts computed no further than they go beside the graph as published. */

@@ -1,10 +1,14 @@
 import { median } from '../../support/vectors.js';
 import { Child } from '../child.js';
 import type { Modality } from '../workload.js';
-import { ContenderProcess, type Leg, type Models, type Protocol } from './contender.js';
+import { ContenderProcess, type Leg, type Models } from './contender.js';
 import { Sides, type SidesSpec } from './sides.js';
+import type { Started } from './starts.js';
 
 export interface LatencyEffort {
+  /** How often all sides are started anew; see `Started`. */
+  starts: number;
+  /** Of each start. */
   rounds: number;
   /** Documents of a leg, one at a time. */
   singles: number;
@@ -12,21 +16,19 @@ export interface LatencyEffort {
   warmUp: number;
 }
 
-export interface Latency {
-  model: string;
-  replicas: number;
-  protocol: Protocol;
+/** What is asked for, one document at a time. */
+export interface Latency extends SidesSpec {
   modality: Modality;
   /** Rest between an answer and the next call. */
   pauseMs: number;
-  /** Median latency of a single document, of each leg. */
-  bareMs: number[];
-  stackMs: number[];
+}
+
+/** Median latency of a single document in a leg, by side. */
+export interface LatencyRound {
+  bareMs: number;
+  stackMs: number;
   /** Of the least that a gRPC server can be: the bare loop in the handler of a method. */
-  minimalMs: number[];
-  /** Medians of the rounds' stack - bare and minimal - bare. */
-  differenceMs: number;
-  minimalDifferenceMs: number;
+  minimalMs: number;
 }
 
 const WARM_UP_MODEL = 'tiny-clip';
@@ -55,10 +57,14 @@ export class LatencyComparison implements AsyncDisposable {
   }
 
   /** One document at a time, at each pace. */
-  async *measure(modality: Modality, { rounds, singles, warmUp }: LatencyEffort): AsyncGenerator<Latency> {
+  async *measure(
+    modality: Modality,
+    { rounds, singles, warmUp }: LatencyEffort,
+  ): AsyncGenerator<Started<Latency, LatencyRound>> {
     for (const one of ['text', modality] as const) await this.#warmUp(one, warmUp);
     for (const pauseMs of PAUSES_MS) {
-      yield await this.#at({ modality, documents: singles, batch: 1, inFlight: 1, pauseMs }, rounds);
+      const leg: Leg = { modality, documents: singles, batch: 1, inFlight: 1, pauseMs };
+      yield { of: { ...this.spec, modality, pauseMs }, rounds: await this.#at(leg, rounds) };
     }
   }
 
@@ -69,21 +75,20 @@ export class LatencyComparison implements AsyncDisposable {
     for (const side of [this.sides.bare, this.sides.client, this.minimal.client]) await side.run(leg);
   }
 
-  async #at(leg: Leg & { pauseMs: number }, rounds: number): Promise<Latency> {
-    const [bareMs, stackMs, minimalMs]: [number[], number[], number[]] = [[], [], []];
+  async #at(leg: Leg, rounds: number): Promise<LatencyRound[]> {
     await this.sides.pair(leg, leg);
     await this.minimal.client.run(leg);
+    const measured: LatencyRound[] = [];
     for (let i = 0; i < rounds; i++) {
       const { bare, stack } = await this.sides.pair(leg, leg);
-      bareMs.push(median(bare.latenciesMs));
-      stackMs.push(median(stack.latenciesMs));
-      minimalMs.push(median((await this.minimal.client.run(leg)).latenciesMs));
+      const minimal = await this.minimal.client.run(leg);
+      measured.push({
+        bareMs: median(bare.latenciesMs),
+        stackMs: median(stack.latenciesMs),
+        minimalMs: median(minimal.latenciesMs),
+      });
     }
-    const overBare = (all: number[]): number => median(all.map((ms, i) => ms - (bareMs[i] ?? NaN)));
-    const { model, replicas, protocol } = this.spec;
-    const { modality, pauseMs } = leg;
-    const differences = { differenceMs: overBare(stackMs), minimalDifferenceMs: overBare(minimalMs) };
-    return { model, replicas, protocol, modality, pauseMs, bareMs, stackMs, minimalMs, ...differences };
+    return measured;
   }
 }
 

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { loadClipBpe } from '../../../executors/clip/text/clip-bpe.js';
 import { PACKAGE_ROOT } from '../../../src/version.js';
-import { LatencyComparison, type Latency } from './latency.js';
+import { LatencyComparison, type Latency, type LatencyRound } from './latency.js';
 import { BATCH } from './sides.js';
-import { ThroughputComparison, type Throughput } from './throughput.js';
+import { figureOf, measureStarts, type Measured } from './starts.js';
+import { ThroughputComparison, type Throughput, type ThroughputPair } from './throughput.js';
 import { latencyTable, throughputTable } from '../report.js';
 import { contents } from '../workload.js';
 
@@ -19,20 +20,26 @@ describe('the stack suite', () => {
   });
 
   test('measures two replicas beside two bare loops that share the documents', async () => {
-    await using comparison = await ThroughputComparison.start({ model: 'tiny-clip', protocol: 'grpc', replicas: 2 });
-    const effort = { documentsPerRequest: [1, BATCH], pairs: 2, legSeconds: 0, minBatches: 1 };
-    const rows: Throughput[] = [];
-    for await (const row of comparison.measure('long-text', effort)) rows.push(row);
+    const start = () => ThroughputComparison.start({ model: 'tiny-clip', protocol: 'grpc', replicas: 2 });
+    const effort = { starts: 2, documentsPerRequest: [1, BATCH], pairs: 2, legSeconds: 0, minBatches: 1 };
+    const rows: Measured<Throughput, ThroughputPair>[] = [];
+    await measureStarts(start, ['long-text'], effort, rows);
     assert.deepEqual(
-      rows.map(({ replicas, documents, documentsPerRequest }) => [replicas, documents, documentsPerRequest]),
+      rows.map(({ of }) => [of.replicas, of.documentsPerRequest]),
       [
-        [2, 2 * BATCH, 1],
-        [2, 2 * BATCH, BATCH],
+        [2, 1],
+        [2, BATCH],
       ],
     );
-    for (const { bare, stack, ratio } of rows) {
-      assert.deepEqual([bare.length, stack.length], [2, 2]);
-      assert.ok(ratio > 0);
+    for (const { starts } of rows) {
+      assert.deepEqual(
+        starts.map((pairs) => pairs.map(({ documents }) => documents)),
+        [
+          [2 * BATCH, 2 * BATCH],
+          [2 * BATCH, 2 * BATCH],
+        ],
+      );
+      assert.ok(starts.flat().every(({ bare, stack }) => bare > 0 && stack > 0));
     }
     assert.equal(throughputTable(rows).split('\n').length, 1 + rows.length);
   });
@@ -40,19 +47,34 @@ describe('the stack suite', () => {
 
 describe('the latency suite', () => {
   test('measures one document at a time, on three sides and at two paces', async () => {
-    await using comparison = await LatencyComparison.start({ model: 'tiny-clip', protocol: 'grpc', replicas: 1 });
-    const rows: Latency[] = [];
-    for await (const row of comparison.measure('image', { rounds: 2, singles: 4, warmUp: 16 })) rows.push(row);
+    const start = () => LatencyComparison.start({ model: 'tiny-clip', protocol: 'grpc', replicas: 1 });
+    const rows: Measured<Latency, LatencyRound>[] = [];
+    await measureStarts(start, ['image'], { starts: 1, rounds: 2, singles: 4, warmUp: 16 }, rows);
     assert.deepEqual(
-      rows.map(({ pauseMs }) => pauseMs),
+      rows.map(({ of }) => of.pauseMs),
       [0, 5],
     );
-    for (const { bareMs, stackMs, minimalMs, differenceMs } of rows) {
-      assert.deepEqual([bareMs.length, stackMs.length, minimalMs.length], [2, 2, 2]);
-      assert.ok([...bareMs, ...stackMs, ...minimalMs].every((ms) => ms > 0));
-      const [first = NaN, second = NaN] = stackMs.map((ms, i) => ms - (bareMs[i] ?? NaN));
-      assert.ok(Math.abs(differenceMs - (first + second) / 2) < 1e-9);
+    for (const { starts } of rows) {
+      assert.deepEqual(
+        starts.map((rounds) => rounds.length),
+        [2],
+      );
+      assert.ok(starts.flat().every(({ bareMs, stackMs, minimalMs }) => Math.min(bareMs, stackMs, minimalMs) > 0));
     }
     assert.equal(latencyTable(rows).split('\n').length, 1 + rows.length);
+  });
+});
+
+describe('the figure of several starts', () => {
+  test('is the median of all rounds, and told with the extremes of the starts', () => {
+    const starts = [
+      [1, 2, 9],
+      [4, 4, 4],
+      [3, 3, 8],
+    ];
+    assert.deepEqual(
+      figureOf({ starts }, (round) => round),
+      { median: 4, least: 2, most: 4 },
+    );
   });
 });

@@ -1,36 +1,34 @@
-import { median } from '../../support/vectors.js';
 import type { Modality } from '../workload.js';
-import type { Leg, LegResult, Protocol } from './contender.js';
+import type { Leg } from './contender.js';
 import { BATCH, Sides, type PairOfLegs, type SidesSpec } from './sides.js';
+import type { Started } from './starts.js';
 
 export interface Effort {
+  /** How often both sides are started anew; see `Started`. */
+  starts: number;
   /** Sizes of requests that the throughput is measured with. */
   documentsPerRequest: readonly number[];
-  /** Pairs of legs, one bare and one through the stack. */
+  /** Of each start: pairs of legs, one bare and one through the stack. */
   pairs: number;
   /** How long a bare leg should take, and the batches that it has at least. */
   legSeconds: number;
   minBatches: number;
 }
 
-/** The stack beside the bare loop; figures that belong together stand at the same index. */
-export interface Throughput {
-  model: string;
-  replicas: number;
-  protocol: Protocol;
+/** What the stack is asked for, beside the bare loop. */
+export interface Throughput extends SidesSpec {
   modality: Modality;
   documentsPerRequest: number;
+}
+
+export interface ThroughputPair {
   /** Of each leg. */
   documents: number;
   /** Documents per second. */
-  bare: number[];
-  stack: number[];
-  /** Median of the pairs' stack / bare. */
-  ratio: number;
-  /** CPU milliseconds for each document, by process; the client's is the generator of the load. Medians. */
+  bare: number;
+  stack: number;
+  /** CPU milliseconds for each document, by process; the client's is the generator of the load. */
   cpuMs: { bare: number; replica: number; gateway: number; client: number };
-  /** Bare over replica and gateway: the ratio if CPU time were all that counts and the clients ran elsewhere. */
-  cpuRatio: number;
 }
 
 /** Of each replica: one batch runs, one is prefetched, two wait. */
@@ -51,31 +49,15 @@ export class ThroughputComparison implements AsyncDisposable {
     return this.sides[Symbol.asyncDispose]();
   }
 
-  async *measure(modality: Modality, effort: Effort): AsyncGenerator<Throughput> {
-    const { model, replicas, protocol } = this.spec;
+  async *measure(modality: Modality, effort: Effort): AsyncGenerator<Started<Throughput, ThroughputPair>> {
     const documents = await this.#documentsOfALeg(modality, effort);
     for (const documentsPerRequest of effort.documentsPerRequest) {
-      const inFlight = (replicas * IN_FLIGHT) / documentsPerRequest;
+      const inFlight = (this.spec.replicas * IN_FLIGHT) / documentsPerRequest;
       const bareLeg: Leg = { modality, documents, batch: BATCH, inFlight: 1 };
       const stackLeg: Leg = { modality, documents, batch: documentsPerRequest, inFlight };
-      const legs: PairOfLegs[] = [];
-      for (let i = 0; i < effort.pairs; i++) legs.push(await this.sides.pair(bareLeg, stackLeg));
-      const rate = ({ seconds }: LegResult): number => documents / seconds;
-      const cpu = (seconds: (leg: PairOfLegs) => number): number =>
-        median(legs.map((leg) => (seconds(leg) * 1000) / documents));
-      yield {
-        ...{ model, replicas, protocol, modality, documentsPerRequest, documents },
-        bare: legs.map((leg) => rate(leg.bare)),
-        stack: legs.map((leg) => rate(leg.stack)),
-        ratio: median(legs.map((leg) => rate(leg.stack) / rate(leg.bare))),
-        cpuMs: {
-          bare: cpu((leg) => leg.bare.cpuSeconds),
-          replica: cpu((leg) => leg.replicaCpu),
-          gateway: cpu((leg) => leg.gatewayCpu),
-          client: cpu((leg) => leg.stack.cpuSeconds),
-        },
-        cpuRatio: median(legs.map((leg) => leg.bare.cpuSeconds / (leg.replicaCpu + leg.gatewayCpu))),
-      };
+      const rounds: ThroughputPair[] = [];
+      for (let i = 0; i < effort.pairs; i++) rounds.push(figures(await this.sides.pair(bareLeg, stackLeg), documents));
+      yield { of: { ...this.spec, modality, documentsPerRequest }, rounds };
     }
   }
 
@@ -90,4 +72,19 @@ export class ThroughputComparison implements AsyncDisposable {
     const { latenciesMs } = await this.sides.bare.run({ ...leg, documents: 2 * BATCH * replicas });
     return BATCH * replicas * Math.max(minBatches, Math.round((legSeconds * 1000) / Math.min(...latenciesMs)));
   }
+}
+
+function figures({ bare, stack, replicaCpu, gatewayCpu }: PairOfLegs, documents: number): ThroughputPair {
+  const ms = (seconds: number): number => (seconds * 1000) / documents;
+  return {
+    documents,
+    bare: documents / bare.seconds,
+    stack: documents / stack.seconds,
+    cpuMs: {
+      bare: ms(bare.cpuSeconds),
+      replica: ms(replicaCpu),
+      gateway: ms(gatewayCpu),
+      client: ms(stack.cpuSeconds),
+    },
+  };
 }
