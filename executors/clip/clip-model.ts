@@ -132,7 +132,7 @@ export class ClipModel {
     good.forEach((index, row) => {
       if (index !== row) pixels.copyWithin(row * pixelsPerImage, index * pixelsPerImage, (index + 1) * pixelsPerImage);
     });
-    const embeddings = good.length === 0 ? [] : await this.#embedPixels(pixels, good.length, pixelsPerImage);
+    const embeddings = await this.#embedPixels(pixels, good.length, pixelsPerImage);
     const rows = new Map(good.map((index, row) => [index, embeddings[row]]));
     return docs.map((_, index) => failures.get(index) ?? rows.get(index) ?? unanswered());
   }
@@ -141,12 +141,16 @@ export class ClipModel {
     await Promise.all([this.text.session.close(), this.visual.close()]);
   }
 
-  #embedPixels(pixels: Float32Array<ArrayBuffer>, count: number, pixelsPerImage: number): Promise<Embedded[]> {
+  /** @param pixels allocated by the session, and its own again afterwards */
+  async #embedPixels(pixels: Float32Array<ArrayBuffer>, count: number, pixelsPerImage: number): Promise<Embedded[]> {
+    if (count === 0) this.visual.free(pixels);
     return embedBatch(this.visual, this.#inTurn(this.visual), count, (start, end) => {
       const part = pixels.subarray(start * pixelsPerImage, end * pixelsPerImage);
+      if (end === count && start === 0) return imageFeeds(this.visual, part, this.spec.image.size);
       // What is run moves to the session with its whole buffer, so a part that is not all needs one of its own.
-      const own = end - start === count ? part : this.visual.allocate('float32', part.length);
-      if (own !== part) own.set(part);
+      const own = this.visual.allocate('float32', part.length);
+      own.set(part);
+      if (end === count) this.visual.free(pixels);
       return imageFeeds(this.visual, own, this.spec.image.size);
     });
   }

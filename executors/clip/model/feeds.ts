@@ -41,11 +41,11 @@ export function textFeeds(
 
 /**
  * Pixels of a batch as an image graph wants them.
- * @param pixels (N, 3, size, size), normalised; allocated by the session, so that nothing is copied. A graph of float16
- * gets them converted.
+ * @param pixels (N, 3, size, size), normalised; allocated by the session, so that nothing is copied, and not to be used
+ * any more. A graph of float16 gets them converted.
  */
 export function imageFeeds(
-  session: Pick<Session, 'inputs' | 'allocate'>,
+  session: Pick<Session, 'inputs' | 'allocate' | 'free'>,
   pixels: Float32Array<ArrayBuffer>,
   size: number,
 ): Feeds {
@@ -55,6 +55,7 @@ export function imageFeeds(
   if (type === 'float32') return { [input.name]: { type, dims, data: pixels } };
   const data = session.allocate('float16', pixels.length);
   encodeFloat16(pixels, data);
+  session.free(pixels);
   return { [input.name]: { type, dims, data } };
 }
 

@@ -36,6 +36,9 @@ export interface Session {
   /** An array to fill for `run`; it holds leftovers of earlier runs. */
   allocate<T extends TensorType>(type: T, length: number): TensorArrays[T];
 
+  /** Takes back an array of `allocate` that is not run. */
+  free(array: TensorArrays[TensorType]): void;
+
   /**
    * Embeds a batch: (N, width), as float32 whatever the graph gives. The feeds' buffers move to the worker, so their
    * arrays are empty afterwards. Several runs may be posted: they compute one by one and answer in that order.
@@ -132,6 +135,10 @@ class ThreadSession implements Session {
 
   allocate<T extends TensorType>(type: T, length: number): TensorArrays[T] {
     return this.pool.allocate(type, length);
+  }
+
+  free({ buffer }: TensorArrays[TensorType]): void {
+    this.pool.release([buffer]);
   }
 
   async run(feeds: Feeds): Promise<TensorData<'float32'>> {

@@ -12,7 +12,11 @@ const value = (name: string, type: string, ...shape: (number | string)[]): Graph
 /** What feeds need of a session. */
 function graph(...inputs: GraphValue[]) {
   const pool = new BufferPool();
-  return { inputs, allocate: <T extends TensorType>(type: T, length: number) => pool.allocate(type, length) };
+  return {
+    inputs,
+    allocate: <T extends TensorType>(type: T, length: number) => pool.allocate(type, length),
+    free: ({ buffer }: Float32Array<ArrayBuffer>) => pool.release([buffer]),
+  };
 }
 
 const texts = [Int32Array.of(7, 8, 9), Int32Array.of(7, 9)];
@@ -52,6 +56,14 @@ describe('imageFeeds', () => {
     assert.deepEqual(dims, [2, 3]);
     assert.deepEqual([...data], expected.image.embeddings.flat());
     await session.warmUp([1, 3]);
+  });
+
+  test('for a float16 graph the float32 pixels are memory for the next batch', () => {
+    const session = graph(value('image', 'float16', 'n', 3, 2, 2));
+    const pixels = session.allocate('float32', 2 * 3 * 4);
+    const feeds = imageFeeds(session, pixels, 2);
+    assert.notEqual(feeds.image?.data.buffer, pixels.buffer);
+    assert.equal(session.allocate('float32', 2 * 3 * 4).buffer, pixels.buffer);
   });
 
   test('float32 pixels are handed on, not copied', () => {
