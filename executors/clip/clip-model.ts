@@ -142,15 +142,13 @@ export class ClipModel {
   }
 
   /** @param pixels allocated by the session, and its own again afterwards */
-  async #embedPixels(pixels: Float32Array<ArrayBuffer>, count: number, pixelsPerImage: number): Promise<Embedded[]> {
+  #embedPixels(pixels: Float32Array<ArrayBuffer>, count: number, pixelsPerImage: number): Promise<Embedded[]> {
     if (count === 0) this.visual.free(pixels);
     return embedBatch(this.visual, this.#inTurn(this.visual), count, (start, end) => {
       const part = pixels.subarray(start * pixelsPerImage, end * pixelsPerImage);
-      if (end === count && start === 0) return imageFeeds(this.visual, part, this.spec.image.size);
-      // What is run moves to the session with its whole buffer, so a part that is not all needs one of its own.
-      const own = this.visual.allocate('float32', part.length);
-      own.set(part);
-      if (end === count) this.visual.free(pixels);
+      // What is run moves to the session with its whole buffer, so every part but the last needs one of its own.
+      const own = end === count ? part : this.visual.allocate('float32', part.length);
+      if (own !== part) own.set(part);
       return imageFeeds(this.visual, own, this.spec.image.size);
     });
   }

@@ -62,10 +62,12 @@ export class StackSuite implements Suite {
 
   async run({ quick, ...choice }: Choice): Promise<void> {
     const effort = quick ? StackSuite.#quick : StackSuite.#full;
+    const { throughput } = this.results;
     for (const sides of specsOf(choice)) {
+      const done = throughput.length;
       const start = () => ThroughputComparison.start(sides);
-      await measureStarts(start, choice.modalities, effort, this.results.throughput);
-      console.error(ratios(this.results.throughput));
+      await measureStarts(start, choice.modalities, effort, throughput);
+      console.error(ratios(throughput.slice(done)));
     }
   }
 

@@ -137,8 +137,8 @@ class ThreadSession implements Session {
     return this.pool.allocate(type, length);
   }
 
-  free({ buffer }: TensorArrays[TensorType]): void {
-    this.pool.release([buffer]);
+  free(array: TensorArrays[TensorType]): void {
+    this.pool.free(array);
   }
 
   async run(feeds: Feeds): Promise<TensorData<'float32'>> {

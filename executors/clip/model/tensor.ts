@@ -51,6 +51,10 @@ export class BufferPool {
     return viewOf(type, buffer ?? new ArrayBuffer(bytes), length);
   }
 
+  free({ buffer }: TensorArrays[TensorType]): void {
+    this.release([buffer]);
+  }
+
   /** Takes buffers back; past the limit the smallest go, as the largest fit every batch. */
   release(buffers: readonly ArrayBuffer[]): void {
     this.#free.push(...buffers);

@@ -78,7 +78,7 @@ export async function openBareText({ tokenizer: from, ...spec }: ModelSpec, thre
 class Tower {
   readonly #pool = new BufferPool();
   readonly allocate = this.#pool.allocate.bind(this.#pool);
-  readonly free = ({ buffer }: { buffer: ArrayBuffer }): void => this.#pool.release([buffer]);
+  readonly free = this.#pool.free.bind(this.#pool);
 
   private constructor(
     readonly inputs: readonly GraphValue[],

@@ -15,7 +15,7 @@ function graph(...inputs: GraphValue[]) {
   return {
     inputs,
     allocate: <T extends TensorType>(type: T, length: number) => pool.allocate(type, length),
-    free: ({ buffer }: Float32Array<ArrayBuffer>) => pool.release([buffer]),
+    free: (array: Float32Array<ArrayBuffer>) => pool.free(array),
   };
 }
 
