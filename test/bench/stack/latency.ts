@@ -47,7 +47,8 @@ export class LatencyComparison implements AsyncDisposable {
   ) {}
 
   static async start(spec: SidesSpec): Promise<LatencyComparison> {
-    const sides = await Sides.start(spec, WARM_UP_MODEL);
+    // As it is served by default: what a caller waits for.
+    const sides = await Sides.start(spec, { warmUp: WARM_UP_MODEL, trimText: true });
     return new LatencyComparison(spec, sides, await MinimalServer.start(sides.models, sides.threads));
   }
 

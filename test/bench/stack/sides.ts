@@ -14,6 +14,13 @@ export interface SidesSpec {
   replicas: number;
 }
 
+export interface SidesOptions {
+  /** A small model beside the one that is measured, to bring both sides to speed with. Default: none. */
+  warmUp?: string;
+  /** The flow's: texts are computed no further than their end. The bare loop has the graph as published, either way. */
+  trimText: boolean;
+}
+
 export interface PairOfLegs {
   bare: LegResult;
   stack: LegResult;
@@ -39,13 +46,12 @@ export class Sides implements AsyncDisposable {
     private readonly pids: { gateway: number; replicas: number[] },
   ) {}
 
-  /** @param warmUp a small model beside it, to bring both to speed with. Default: none */
-  static async start({ model, protocol, replicas }: SidesSpec, warmUp?: string): Promise<Sides> {
+  static async start({ model, protocol, replicas }: SidesSpec, { warmUp, trimText }: SidesOptions): Promise<Sides> {
     const folder = (name: string): string => join(PACKAGE_ROOT, 'models', name);
     const models: Models = { measured: folder(model), ...(warmUp !== undefined && { 'warm-up': folder(warmUp) }) };
     const threads = Math.max(1, Math.floor(availableThreads() / replicas));
     const bare = await BareLoops.start(models, threads, replicas);
-    const text = flowText(models, threads, replicas);
+    const text = flowText(models, { threads, replicas, trimText });
     const flow = await FlowProcess.start({ text, args: ['--transport', 'embedded'] });
     const client = await ContenderProcess.start({ kind: protocol, url: flow.url });
     const gateway = Number((await flow.event(({ event }) => event === 'gateway_listening')).pid);
@@ -112,8 +118,10 @@ function checkSame(bare: LegResult, stack: LegResult): void {
   throw new Error(`the stack's embedding differs from the bare loop's (cosine ${similarity}): no figure would count`);
 }
 
-/** Texts are not trimmed: the bare graph is not either, and these suites are about what the stack costs. */
-function flowText(models: Models, threads: number, replicas: number): string {
+function flowText(
+  models: Models,
+  { threads, replicas, trimText }: { threads: number; replicas: number; trimText: boolean },
+): string {
   const served = Object.entries(models).map(([name, folder]) => ({ name, model_path: folder as string }));
   return `
 jtype: Flow
@@ -127,6 +135,6 @@ executors:
       device: cpu
       intra_op_num_threads: ${threads}
       minibatch_size: ${BATCH}
-      trim_text: false
+      trim_text: ${trimText}
 `;
 }

@@ -42,7 +42,8 @@ export class ThroughputComparison implements AsyncDisposable {
   ) {}
 
   static async start(spec: SidesSpec): Promise<ThroughputComparison> {
-    return new ThroughputComparison(spec, await Sides.start(spec));
+    // Not trimmed, as the bare graph is not: this is about what the stack costs.
+    return new ThroughputComparison(spec, await Sides.start(spec, { trimText: false }));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
