@@ -51,7 +51,7 @@ export class Sides implements AsyncDisposable {
     const models: Models = { measured: folder(model), ...(warmUp !== undefined && { 'warm-up': folder(warmUp) }) };
     const threads = Math.max(1, Math.floor(availableThreads() / replicas));
     const bare = await BareLoops.start(models, threads, replicas);
-    const text = flowText(models, { threads, replicas, trimText });
+    const text = flowText(models, threads, replicas, trimText);
     const flow = await FlowProcess.start({ text, args: ['--transport', 'embedded'] });
     const client = await ContenderProcess.start({ kind: protocol, url: flow.url });
     const gateway = Number((await flow.event(({ event }) => event === 'gateway_listening')).pid);
@@ -111,17 +111,14 @@ class BareLoops implements AsyncDisposable {
   }
 }
 
-/** What is compared must do the same work. */
+/** What is compared must answer the same. */
 function checkSame(bare: LegResult, stack: LegResult): void {
   const similarity = cosine(bare.embedding, stack.embedding);
   if (similarity > 0.9999) return;
   throw new Error(`the stack's embedding differs from the bare loop's (cosine ${similarity}): no figure would count`);
 }
 
-function flowText(
-  models: Models,
-  { threads, replicas, trimText }: { threads: number; replicas: number; trimText: boolean },
-): string {
+function flowText(models: Models, threads: number, replicas: number, trimText: boolean): string {
   const served = Object.entries(models).map(([name, folder]) => ({ name, model_path: folder as string }));
   return `
 jtype: Flow
