@@ -183,7 +183,7 @@ export class Dispatcher {
     const started = performance.now();
     const patience = this.#patience.of(lane, items.length);
     const timer = setTimeout(() => this.#hung(slot, batch), patience).unref();
-    const hedgeTimer = this.#hedgeLater(slot, batch);
+    const endHedge = this.#hedgeLater(slot, batch);
     const alone = slot.load === 0;
     slot.take(batch);
     this.observer.batchSent(items.length);
@@ -209,28 +209,41 @@ export class Dispatcher {
       else if (slot.givenUp(batch, performance.now() - started, patience)) this.observer.replicaHung(slot.id, 0);
     } finally {
       clearTimeout(timer);
-      clearTimeout(hedgeTimer);
+      endHedge();
       slot.release(batch);
       this.#slots.moveToEnd(slot);
       this.#proceed();
     }
   }
 
-  /** One that is suspect has its replica for itself, and one that is a hedge is not hedged again. */
-  #hedgeLater(slot: Slot, batch: Batch): NodeJS.Timeout | undefined {
-    if (!this.#hedge || batch.suspect || batch.isHedge) return undefined;
-    const ms = this.#hedge.after(batch.lane, batch.items.length);
-    if (!Number.isFinite(ms)) return undefined;
-    return setTimeout(() => this.#hedgeNow(slot, batch), Math.min(ms, MAX_TIMER_MS)).unref();
+  /**
+   * One that is suspect has its replica for itself, and one that is a hedge is not hedged again. Where no replica is free
+   * for it at the time, it is tried again after the same time.
+   * @returns ends the wait
+   */
+  #hedgeLater(slot: Slot, batch: Batch): () => void {
+    const ms = batch.suspect || batch.isHedge ? undefined : this.#hedge?.after(batch.lane, batch.items.length);
+    if (ms === undefined || !Number.isFinite(ms)) return () => {};
+    let timer: NodeJS.Timeout;
+    const arm = (): void => {
+      timer = setTimeout(() => this.#hedgeNow(slot, batch) || arm(), Math.min(ms, MAX_TIMER_MS)).unref();
+    };
+    arm();
+    return () => clearTimeout(timer);
   }
 
-  /** Only on a replica that has nothing better to do: to bulk work, interactive requests that may come are. */
-  #hedgeNow(slot: Slot, batch: Batch): void {
-    if (batch.documents.interactive === 0 && this.#pace.yields) return;
+  /**
+   * Only on a replica that has nothing better to do: to bulk work, interactive requests that may come are.
+   * @returns whether it is done with: a second replica has the documents
+   */
+  #hedgeNow(slot: Slot, batch: Batch): boolean {
+    if (slot.isLate(batch)) return true;
+    if (batch.documents.interactive === 0 && this.#pace.yields) return false;
     const second = this.#lanes.empty ? this.#slots.free(false, slot) : undefined;
-    if (!second || !this.#hedge?.take()) return;
+    if (!second || !this.#hedge?.take()) return false;
     this.observer.batchHedged(slot.id, batch.items.length);
     void this.#run(second, batch.hedge());
+    return true;
   }
 
   /** The batch is not cancelled: when the replica was only slow, its answer still comes, and closes its circuit. */

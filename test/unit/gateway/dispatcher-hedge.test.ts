@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, mock, test } from 'node:test';
 import { dispatcherWith, ENCODE, joined, kill, shown, work, type Setup } from './dispatch-support.js';
-import { settled, type FakeReplica } from './fake-replica.js';
+import { settled, type FakeReplica, type HeldCall } from './fake-replica.js';
 
 beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }));
 afterEach(() => mock.timers.reset());
@@ -105,6 +105,26 @@ describe('a batch that takes far longer than usual', () => {
     void young.dispatcher.submit(work('a'), ENCODE);
     await pass(LATE_MS);
     assert.equal(young.hedges.sent, 0);
+  });
+
+  test('goes to a second replica later, where none was free at the time', async () => {
+    const { dispatcher, first, second, hedges } = await practised();
+    const slow = dispatcher.submit(work('a'), ENCODE);
+    const others = dispatcher.submit(work('b c d e f g h i j k l m n o p q r s t'), ENCODE);
+    const stuck = first.at(0);
+    await pass(LATE_MS);
+    assert.equal(hedges.sent, 0);
+    const next = (): HeldCall | undefined => [...first.held, ...second.held].find((held) => held !== stuck);
+    for (let held = next(); held; held = next()) {
+      held.answer();
+      await settled();
+    }
+    await others;
+    await pass(LATE_MS);
+    assert.deepEqual(second.at(0).labels, ['a']);
+    second.at(0).answer();
+    assert.deepEqual(shown(await slow), ['a!']);
+    assert.deepEqual(hedges, { sent: 1, won: 1 });
   });
 
   test('is not hedged without bound: one in twenty, and a few that were saved', async () => {
