@@ -6,11 +6,13 @@ import { askOften, pacedFlow, shares } from '../support/paced-flow.js';
 import { SecondGateway } from '../support/second-gateway.js';
 
 async function unequal(t: TestContext, transport: string): Promise<void> {
-  await using flow = await FlowProcess.start({ text: pacedFlow('{ ms: [10, 20] }'), args: ['--transport', transport] });
-  const { pids } = await askOften(flow.url, { count: 200, inFlight: 16, docs: 4 });
+  // Long enough for the way to and from a replica not to count, where others take the processor.
+  const pace = '{ ms: [50, 100] }';
+  await using flow = await FlowProcess.start({ text: pacedFlow(pace), args: ['--transport', transport] });
+  const { pids } = await askOften(flow.url, { count: 100, inFlight: 16, docs: 4 });
   const [slow = 0, quick = 0] = shares(pids);
   t.diagnostic(`${quick} documents by the quick replica, ${slow} by the one of half its speed`);
-  assert.equal(slow + quick, 800);
+  assert.equal(slow + quick, 400);
   assert.ok(quick / slow > 1.5 && quick / slow < 2.7, `${quick} : ${slow}`);
 }
 
