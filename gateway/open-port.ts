@@ -1,8 +1,8 @@
 import type { AddressInfo } from 'node:net';
-import { ClipflowError } from '../src/errors.js';
 import type { GatewayConfig, Protocol } from '../src/flow/flow.js';
 import { GrpcServer } from './grpc/server.js';
 import { createHttpApp } from './http/app.js';
+import { listen } from './listen.js';
 import { sharePort } from './port.js';
 import type { ProtocolContext } from './protocol-context.js';
 import { readTls } from './tls.js';
@@ -30,7 +30,7 @@ export async function openPort(
   const webSocket = has('websocket') ? new WebSocketProtocol(context) : undefined;
   sharePort(http.server, grpc ? [grpc] : []);
   webSocket?.attach(http.server);
-  await listen(http, port, gateway.host);
+  await listen(http, { port, host: gateway.host }, context.log);
   const bound = (http.server.address() as AddressInfo).port;
   context.log.info({ event: 'gateway_listening', host: gateway.host, port: bound, protocols, tls: tls !== undefined });
   return {
@@ -40,22 +40,4 @@ export async function openPort(
       await Promise.all([http.close(), grpc?.close(), webSocket?.close()]);
     },
   };
-}
-
-const LISTEN_FAULTS: Record<string, string> = {
-  EADDRINUSE: 'is in use',
-  EACCES: 'may not be opened by this user',
-  EADDRNOTAVAIL: 'is not at an address of this machine',
-};
-
-async function listen(http: Awaited<ReturnType<typeof createHttpApp>>, port: number, host: string): Promise<void> {
-  try {
-    await http.listen({ port, host });
-  } catch (cause) {
-    const fault = LISTEN_FAULTS[(cause as NodeJS.ErrnoException).code ?? ''];
-    if (fault === undefined) throw cause;
-    throw new ClipflowError('INVALID_CONFIG', `${host}:${port} ${fault}: set another one (with.port, --port)`, {
-      cause,
-    });
-  }
 }

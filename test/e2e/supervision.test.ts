@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FlowProcess, ROOT } from '../support/flow-process.js';
@@ -113,6 +113,21 @@ describe('clipflow serve', () => {
       assert.match(flow.stderr, reason);
     }
     taken.close();
+  });
+
+  test('a port whose number an outgoing connection has: it listens once that is over', async () => {
+    const server = createServer((socket) => socket.resume().on('error', () => {})).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const outgoing = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    await once(outgoing, 'connect');
+    const port = outgoing.localPort;
+    const text = 'with: { host: 127.0.0.1 }\nexecutors: [{ name: clip, uses: CLIPEncoder }]';
+    await using flow = FlowProcess.launch({ text, args: ['--port', String(port)] });
+    await flow.event(({ event }) => event === 'port_held');
+    // A reset, which leaves no TIME_WAIT.
+    outgoing.resetAndDestroy();
+    server.close();
+    await flow.event((told) => told.event === 'gateway_listening' && told.port === port);
   });
 
   test('a flow that is wrong: nothing starts, each fault has its place', async () => {
