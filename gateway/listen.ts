@@ -1,8 +1,7 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { ClipflowError } from '../src/errors.js';
+import { someoneListens } from '../src/someone-listens.js';
 import type { createHttpApp } from './http/app.js';
 
 /**
@@ -31,7 +30,7 @@ export async function listen(
       return;
     } catch (cause) {
       const { code = '' } = cause as NodeJS.ErrnoException;
-      const held = code === 'EADDRINUSE' && performance.now() < last && !(await answers(port, host));
+      const held = code === 'EADDRINUSE' && performance.now() < last && !(await someoneListens({ port, host }));
       if (!held) throw refused(`${host}:${port}`, code, cause);
       if (tries === 0)
         log.warn({ event: 'port_held', reason: 'by an outgoing connection', host, port, limit_ms: HELD_MS });
@@ -44,16 +43,4 @@ function refused(address: string, code: string, cause: unknown): unknown {
   const fault = FAULTS[code];
   if (fault === undefined) return cause;
   return new ClipflowError('INVALID_CONFIG', `${address} ${fault}: set another one (with.port, --port)`, { cause });
-}
-
-async function answers(port: number, host: string): Promise<boolean> {
-  const socket = connect({ port, host });
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }

@@ -1,3 +1,4 @@
+import { ByKind } from './by-kind.js';
 import type { LaneSpec } from './item.js';
 
 /** For so long after an interactive request more of them are expected. */
@@ -8,8 +9,6 @@ const STRETCH = 1.5;
 const STEP = 1.03;
 /** A move one way is as large as three the other: what is known comes to rest where one batch in four is beyond it. */
 const BIG_STEP = STEP ** 3;
-/** Kinds remembered, the latest: callers may name any endpoint where an executor serves `/default`. */
-const MAX_KINDS = 256;
 
 /**
  * Tells how many documents of bulk work a replica gets at once. An interactive request that finds a replica computing
@@ -20,7 +19,7 @@ export class BulkPace {
   #interactiveAt = -Infinity;
   /** Milliseconds of an interactive batch that has its replica for itself. The lower quartile: others waited for more. */
   #quickMs: number | undefined;
-  #sizes = new Map<string, number>();
+  #sizes = new ByKind<number>();
 
   /** @param minMs that a batch of bulk work may take, however quick interactive ones are */
   constructor(private readonly minMs: number) {}
@@ -36,7 +35,7 @@ export class BulkPace {
 
   /** Documents of bulk work in a batch of at most `size`. */
   documents(lane: LaneSpec, size: number): number {
-    return this.yields ? Math.min(Math.floor(this.#sizes.get(keyOf(lane)) ?? 1), size) : size;
+    return this.yields ? Math.min(Math.floor(this.#sizes.get(lane) ?? 1), size) : size;
   }
 
   /** A batch of at most `size` that had its replica for itself was answered after `ms`. */
@@ -46,8 +45,7 @@ export class BulkPace {
   }
 
   #resize(lane: LaneSpec, documents: number, size: number, ms: number): void {
-    const key = keyOf(lane);
-    const wanted = this.#sizes.get(key) ?? 1;
+    const wanted = this.#sizes.get(lane) ?? 1;
     // The end of a queue tells nothing about larger batches, and what was sent before others came nothing about small ones.
     if (documents !== Math.min(Math.floor(wanted), size)) return;
     // A single document is like an interactive one, should there be none that had its replica for itself.
@@ -55,17 +53,10 @@ export class BulkPace {
     const allowedMs = Math.max(this.minMs, STRETCH * (this.#quickMs ?? 0));
     // Half a document at least: next to one, two are a large step, and should not be tried at once again.
     const fitting = ms > allowedMs ? Math.min(wanted / BIG_STEP, documents - 0.5) : wanted * STEP;
-    this.#sizes.delete(key);
-    this.#sizes.set(key, Math.min(Math.max(1, fitting), size));
-    const [oldest] = this.#sizes.keys();
-    if (oldest !== undefined && this.#sizes.size > MAX_KINDS) this.#sizes.delete(oldest);
+    this.#sizes.set(lane, Math.min(Math.max(1, fitting), size));
   }
 }
 
 function lowerQuartile(estimate: number, value: number): number {
   return value < estimate ? Math.max(value, estimate / BIG_STEP) : Math.min(value, estimate * STEP);
-}
-
-function keyOf({ endpoint, kind }: LaneSpec): string {
-  return `${endpoint}\n${kind}`;
 }

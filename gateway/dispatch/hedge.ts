@@ -1,3 +1,4 @@
+import { ByKind } from './by-kind.js';
 import type { LaneSpec } from './item.js';
 
 /** Batches of a kind and size whose durations are remembered, and how many must be before any is hedged. */
@@ -8,10 +9,8 @@ const REFRESH = 16;
 /** Hedges that each batch earns, and how many may be saved: a flow that is slow as a whole must not double its work. */
 const SHARE = 0.05;
 const MAX_SAVED = 5;
-/** Kinds remembered, the latest. */
-const MAX_KINDS = 256;
 
-/** The last durations of batches of one endpoint, kind and size class. */
+/** The last durations of batches that are alike. */
 class Durations {
   #ms: number[] = [];
   #learned = 0;
@@ -26,20 +25,24 @@ class Durations {
   }
 }
 
-/** By size class: batches within a factor of two in size are alike. */
-type Sizes = Map<number, Durations>;
+/** The last durations of batches of one endpoint and kind, by size class: within a factor of two in size they are alike. */
+class Sizes {
+  #durations = new Map<number, Durations>();
 
-const sizeClass = (docs: number): number => Math.ceil(Math.log2(docs));
+  add(docs: number, ms: number): void {
+    const size = classOf(docs);
+    const durations = this.#durations.get(size) ?? new Durations();
+    durations.add(ms);
+    this.#durations.set(size, durations);
+  }
 
-/**
- * The 99th percentile of batches of a size. A size of which too few were seen takes no longer than a larger one, and no
- * longer in proportion than a smaller one.
- */
-function p99Of(sizes: Sizes, docs: number): number {
-  const size = sizeClass(docs);
-  const own = sizes.get(size)?.p99 ?? Infinity;
-  if (Number.isFinite(own)) return own;
-  return Math.min(...[...sizes].map(([other, { p99 }]) => p99 * 2 ** Math.max(0, size - other)));
+  /** A size of which too few were seen takes no longer than a larger one, and no longer in proportion than a smaller one. */
+  p99(docs: number): number {
+    const size = classOf(docs);
+    const own = this.#durations.get(size)?.p99 ?? Infinity;
+    if (Number.isFinite(own)) return own;
+    return Math.min(...[...this.#durations].map(([other, { p99 }]) => p99 * 2 ** Math.max(0, size - other)));
+  }
 }
 
 /**
@@ -47,7 +50,7 @@ function p99Of(sizes: Sizes, docs: number): number {
  * Tail at Scale", 2013), and bounds how many are.
  */
 export class Hedge {
-  #kinds = new Map<string, Sizes>();
+  #sizes = new ByKind<Sizes>();
   #saved = 0;
 
   /** @param factor how many times the 99th percentile of its kind and size a batch may take */
@@ -56,19 +59,13 @@ export class Hedge {
   /** Milliseconds after which a batch of `docs` documents is hedged; infinite while too few of its kind were seen. */
   after(lane: LaneSpec, docs: number): number {
     this.#saved = Math.min(this.#saved + SHARE, MAX_SAVED);
-    return this.factor * p99Of(this.#kinds.get(keyOf(lane)) ?? new Map<number, Durations>(), docs);
+    return this.factor * (this.#sizes.get(lane)?.p99(docs) ?? Infinity);
   }
 
   learn(lane: LaneSpec, docs: number, ms: number): void {
-    const key = keyOf(lane);
-    const sizes = this.#kinds.get(key) ?? new Map<number, Durations>();
-    const durations = sizes.get(sizeClass(docs)) ?? new Durations();
-    durations.add(ms);
-    sizes.set(sizeClass(docs), durations);
-    this.#kinds.delete(key);
-    this.#kinds.set(key, sizes);
-    const [oldest] = this.#kinds.keys();
-    if (oldest !== undefined && this.#kinds.size > MAX_KINDS) this.#kinds.delete(oldest);
+    const sizes = this.#sizes.get(lane) ?? new Sizes();
+    sizes.add(docs, ms);
+    this.#sizes.set(lane, sizes);
   }
 
   /** Whether one more is within bounds; it counts then. */
@@ -79,6 +76,6 @@ export class Hedge {
   }
 }
 
-function keyOf({ endpoint, kind }: LaneSpec): string {
-  return `${kind}\n${endpoint}`;
+function classOf(docs: number): number {
+  return Math.ceil(Math.log2(docs));
 }

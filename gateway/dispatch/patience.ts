@@ -1,3 +1,4 @@
+import { ByKind } from './by-kind.js';
 import type { LaneSpec } from './item.js';
 
 /** How many times its usual duration a batch may take. */
@@ -6,8 +7,6 @@ const FACTOR = 20;
 const UNKNOWN_MS = 60_000;
 /** Weight of the latest batch in the moving average. */
 const WEIGHT = 0.2;
-/** Kinds remembered, the latest: callers may name any endpoint where an executor serves `/default`. */
-const MAX_KINDS = 256;
 
 /** What Node's timers count to; they would end a longer time at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -20,32 +19,24 @@ interface Usual {
 
 /** Learns how long batches take, and tells when one must be taken for hung. */
 export class Patience {
-  #usual = new Map<string, Usual>();
+  #usual = new ByKind<Usual>();
 
   /** @param minMs however quick batches usually are */
   constructor(private readonly minMs: number) {}
 
   /** Milliseconds to wait for the answer to a batch of `docs` documents; one larger than usual may take longer. */
   of(lane: LaneSpec, docs: number): number {
-    const usual = this.#usual.get(keyOf(lane));
+    const usual = this.#usual.get(lane);
     const ms = usual ? FACTOR * usual.ms * Math.max(1, docs / usual.docs) : UNKNOWN_MS;
     return Math.min(Math.max(this.minMs, ms), MAX_TIMER_MS);
   }
 
   /** A batch of `docs` documents was answered after `ms`. */
   learn(lane: LaneSpec, docs: number, ms: number): void {
-    const key = keyOf(lane);
-    const usual = this.#usual.get(key) ?? { ms, docs };
-    this.#usual.delete(key);
-    this.#usual.set(key, {
+    const usual = this.#usual.get(lane) ?? { ms, docs };
+    this.#usual.set(lane, {
       ms: usual.ms + WEIGHT * (ms - usual.ms),
       docs: usual.docs + WEIGHT * (docs - usual.docs),
     });
-    const [oldest] = this.#usual.keys();
-    if (oldest !== undefined && this.#usual.size > MAX_KINDS) this.#usual.delete(oldest);
   }
-}
-
-function keyOf({ endpoint, kind }: LaneSpec): string {
-  return `${endpoint}\n${kind}`;
 }

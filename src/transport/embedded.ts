@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClipflowError } from '../errors.js';
 import type { JsonObject } from '../json.js';
+import { someoneListens } from '../someone-listens.js';
 import { Channel } from './channel.js';
 import { RemoteReplica, ReplicaInfoSchema, Roster } from './roster.js';
 import { SocketLink } from './socket-link.js';
@@ -197,7 +198,7 @@ async function listen(server: Server, path: string): Promise<void> {
     await tryListen();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    if (await answers(path)) {
+    if (await someoneListens({ path })) {
       throw new ClipflowError(
         'INVALID_CONFIG',
         `another gateway already listens on ${path}: stop it, or give this flow another name (with.name)`,
@@ -205,17 +206,5 @@ async function listen(server: Server, path: string): Promise<void> {
     }
     rmSync(path, { force: true });
     await tryListen();
-  }
-}
-
-async function answers(path: string): Promise<boolean> {
-  const socket = createConnection(path);
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
   }
 }
