@@ -39,8 +39,7 @@ export class ClipExecutor extends Executor {
   }
 
   override async setup(): Promise<void> {
-    const { name, model_path, models, device, dtype, minibatch_size, num_worker_preprocess, trim_text } =
-      this.#settings;
+    const { name, model_path, models, device, dtype, minibatch_size } = this.#settings;
     const { limits, uriPolicy, replicasOnMachine, models: folder, log, die } = this.context;
     const loadUri = createUriLoader({ ...uriPolicy, maxBytes: limits.uriBytes, timeoutMs: limits.uriTimeoutMs });
     for (const wanted of models ?? [{ name, model_path }]) {
@@ -50,8 +49,9 @@ export class ClipExecutor extends Executor {
         dtype,
         intraOpNumThreads: this.#settings.intra_op_num_threads ?? threadsPerReplica(replicasOnMachine),
         batchSize: minibatch_size,
-        decoders: num_worker_preprocess,
-        trimText: trim_text,
+        decoders: this.#settings.num_worker_preprocess,
+        trimText: this.#settings.trim_text,
+        pruneLastBlock: this.#settings.prune_last_block,
         imageLimits: { pixels: limits.imagePixels, bytes: limits.imageBytes },
         loadUri,
         log,

@@ -10,9 +10,11 @@ import { imageFeeds, imageSample, textSample } from './model/feeds.js';
 import { fingerprintOf } from './model/fingerprint.js';
 import { readModelFolder, type Dtype, type ModelSpec } from './model/folder.js';
 import { fixedBatch } from './model/graph.js';
+import { optimizeImage, type ImageTower } from './model/optimize/image-tower.js';
+import { groupByLength } from './model/optimize/lengths.js';
+import type { GraphFile } from './model/optimize/optimize.js';
+import { optimizeText, type TextTower } from './model/optimize/text-tower.js';
 import { createSession, type Session, type SessionOptions } from './model/session.js';
-import { groupByLength } from './model/trim/lengths.js';
-import { trimText, type TextTower } from './model/trim/trim-text.js';
 import { loadClipBpe } from './text/clip-bpe.js';
 import { readTokenIds } from './text/token-ids.js';
 import { loadTokenizerJson } from './text/tokenizer-json.js';
@@ -29,6 +31,8 @@ export interface ClipModelOptions {
   batchSize: number;
   /** Computes texts no further than their end, where that changes nothing. @default true */
   trimText?: boolean;
+  /** Computes the last block of each tower only where its vector is taken from, where that changes nothing. @default true */
+  pruneLastBlock?: boolean;
   /** Images decoded at once. */
   decoders: number;
   imageLimits: ImageTransform['limits'];
@@ -52,27 +56,33 @@ export class ClipModel {
     readonly dimension: number,
     private readonly tokenizer: TextTokenizer,
     private readonly text: TextTower,
-    private readonly visual: Session,
+    private readonly image: ImageTower,
     private readonly transform: ImageTransform,
     private readonly options: ClipModelOptions,
   ) {}
 
   /** @throws INVALID_MODEL or DEVICE_UNAVAILABLE; resolves when every batch that comes will be quick */
   static async load(options: ClipModelOptions): Promise<ClipModel> {
-    const { folder, device, intraOpNumThreads, log, die, batchSize } = options;
+    const { folder, device, intraOpNumThreads, log, die, batchSize, trimText = true, pruneLastBlock = true } = options;
     const spec = await readModelFolder(folder, options.dtype);
     const common = { device, intraOpNumThreads, log, onExit: die };
     const tokenizer = await loadTokenizer(spec);
-    const [text, visual] = await Promise.all([
+    const [text, image] = await Promise.all([
       loadText(
         { ...common, path: spec.textual, sample: textSample(spec.contextLength) },
         tokenizer,
-        options.trimText ?? true,
+        trimText,
+        pruneLastBlock,
       ),
-      createSession({ ...common, path: spec.visual, sample: imageSample(spec.image.size) }),
+      loadImage(
+        { ...common, path: spec.visual, sample: imageSample(spec.image.size) },
+        spec.image.size,
+        pruneLastBlock,
+      ),
     ]);
     const transform: ImageTransform = { ...spec.image, limits: options.imageLimits };
     const dimension = await warmUpText(text, batchSize);
+    const { session: visual } = image;
     await visual.warmUp(batchSizes(visual, batchSize));
     for (const session of [text.session, visual]) session.watch();
     log.info({
@@ -83,13 +93,14 @@ export class ClipModel {
       providers: visual.providers,
       threads: intraOpNumThreads,
     });
-    return new ClipModel(spec, dimension, tokenizer, text, visual, transform, options);
+    return new ClipModel(spec, dimension, tokenizer, text, image, transform, options);
   }
 
   /** Changes with anything that changes embeddings. Reads the model's files, which may take seconds. */
   fingerprint(settings: JsonObject): Promise<string> {
-    const { providers } = this.visual;
-    return fingerprintOf(this.spec, [providers, this.text.lengths, settings]);
+    const { text, image } = this;
+    const optimized = [text.lengths, text.pruned, image.pruned];
+    return fingerprintOf(this.spec, [image.session.providers, ...optimized, settings]);
   }
 
   /** The ids of a text, or of one that came as ids; throws INVALID_DOCUMENT when these are none of the model's. */
@@ -117,7 +128,7 @@ export class ClipModel {
   async embedImages(docs: readonly Document[], signal: AbortSignal): Promise<Embedded[]> {
     const { size } = this.spec.image;
     const pixelsPerImage = 3 * size * size;
-    const pixels = this.visual.allocate('float32', docs.length * pixelsPerImage);
+    const pixels = this.image.session.allocate('float32', docs.length * pixelsPerImage);
     const failures = new Map<number, ClipflowError>();
     await inParallel(docs.length, this.options.decoders, async (index) => {
       const [doc, out] = [docs[index], pixels.subarray(index * pixelsPerImage, (index + 1) * pixelsPerImage)];
@@ -138,18 +149,18 @@ export class ClipModel {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.text.session.close(), this.visual.close()]);
+    await Promise.all([this.text.session.close(), this.image.session.close()]);
   }
 
   /** @param pixels allocated by the session, and its own again afterwards */
   #embedPixels(pixels: Float32Array<ArrayBuffer>, count: number, pixelsPerImage: number): Promise<Embedded[]> {
-    if (count === 0) this.visual.free(pixels);
-    return embedBatch(this.visual, this.#inTurn(this.visual), count, (start, end) => {
+    if (count === 0) this.image.session.free(pixels);
+    return embedBatch(this.image.session, this.#inTurn(this.image.session), count, (start, end) => {
       const part = pixels.subarray(start * pixelsPerImage, end * pixelsPerImage);
       // What is run moves to the session with its whole buffer, so every part but the last needs one of its own.
-      const own = end === count ? part : this.visual.allocate('float32', part.length);
+      const own = end === count ? part : this.image.session.allocate('float32', part.length);
       if (own !== part) own.set(part);
-      return imageFeeds(this.visual, own, this.spec.image.size);
+      return imageFeeds(this.image.session, own, this.spec.image.size);
     });
   }
 
@@ -168,14 +179,28 @@ export class ClipModel {
   }
 }
 
-async function loadText(options: SessionOptions, tokenizer: TextTokenizer, trim: boolean): Promise<TextTower> {
+async function loadText(
+  options: SessionOptions,
+  tokenizer: TextTokenizer,
+  trim: boolean,
+  prune: boolean,
+): Promise<TextTower> {
   const session = await createSession(options);
-  if (!trim) return { session, lengths: [tokenizer.contextLength] };
-  const { path, log } = options;
+  if (!trim && !prune) return { session, lengths: [tokenizer.contextLength], pruned: false };
+  return optimizeText(session, { ...reopened(session, options), tokenizer, trim, prune });
+}
+
+async function loadImage(options: SessionOptions, size: number, prune: boolean): Promise<ImageTower> {
+  const session = await createSession(options);
+  return prune ? optimizeImage(session, size, reopened(session, options)) : { session, pruned: false };
+}
+
+function reopened(session: Session, options: SessionOptions): GraphFile {
   // What `auto` came to: the same again, rather than another try.
   const found = session.providers.find((provider) => provider !== 'cpu') ?? 'cpu';
   const device = options.device === 'auto' ? found : options.device;
-  return trimText(session, { path, tokenizer, log, open: (model) => createSession({ ...options, device, model }) });
+  const { path, log } = options;
+  return { path, log, open: (model) => createSession({ ...options, device, model }) };
 }
 
 /** Returns the numbers of an embedding. */

@@ -41,6 +41,8 @@ const ClipSettings = z.strictObject({
   intra_op_num_threads: z.int().min(1).optional(),
   /** Computes texts no further than their end, where that changes nothing. */
   trim_text: z.boolean().default(true),
+  /** Computes the last block of each tower only where its vector is taken from, where that changes nothing. */
+  prune_last_block: z.boolean().default(true),
   /** Scale embeddings to length 1. */
   normalize: z.boolean().default(false),
 });

@@ -2,23 +2,24 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { pino } from 'pino';
+import { pino, type Logger } from 'pino';
 import { z } from 'zod';
 import { createSession, type Session } from '../../../../executors/clip/model/session.js';
 import { textSample } from '../../../../executors/clip/model/feeds.js';
-import { trimText, type TextTower } from '../../../../executors/clip/model/trim/trim-text.js';
+import { optimizeText, type TextTower } from '../../../../executors/clip/model/optimize/text-tower.js';
 import { embedTexts } from '../../../../executors/clip/model/embed.js';
 import { truncateIds, type TextTokenizer } from '../../../../executors/clip/text/tokenizer.js';
 import { CONTEXT, silent } from '../model/support.js';
 
-// From dist/test/unit/clip/trim/ to the source tree.
-const FIXTURES = fileURLToPath(new URL('../../../../../test/unit/clip/trim/fixtures/', import.meta.url));
+// From dist/test/unit/clip/optimize/ to the source tree.
+const FIXTURES = fileURLToPath(new URL('../../../../../test/unit/clip/optimize/fixtures/', import.meta.url));
 
 export const fixture = (name: string) => join(FIXTURES, name);
 
-/** Token ids, and what torch computes for them with causal.onnx' weights: see make.py. */
+const vectors = z.array(z.array(z.number()));
+/** What torch computes for the weights of causal.onnx, visual.onnx and visual-batch-first.onnx: see make.py. */
 export const torch = z
-  .object({ ids: z.array(z.array(z.number())), vectors: z.array(z.array(z.number())) })
+  .object({ ids: vectors, vectors, pictures: vectors, embeddings: z.record(z.string(), vectors) })
   .parse(JSON.parse(await readFile(fixture('expected.json'), 'utf8')));
 
 const [START, END] = [98, 99];
@@ -57,23 +58,30 @@ export const vectorsOf = (session: Session, texts: readonly Int32Array[], length
   embedTexts(session, (feeds) => session.run(feeds), texts, length, 0);
 
 /**
- * Trims the graph of a file, and says what was logged.
+ * Optimizes the text graph of a file, and says what was logged.
  * @param change what becomes of the rewritten graph before it is loaded
  */
-export async function trim(
+export async function optimized(
   t: TestContext,
   path: string,
+  wanted: { trim: boolean; prune: boolean },
   change: (model: Buffer) => void = () => {},
 ): Promise<TextTower & { bare: Session; logged: LogLine[] }> {
-  const logged: LogLine[] = [];
-  const log = pino({ base: null, timestamp: false }, { write: (line) => logged.push(logLine.parse(JSON.parse(line))) });
+  const { log, logged } = recorded();
   const bare = await openText(t, path);
   const open = (model?: Uint8Array<ArrayBuffer>) => {
     if (model) change(Buffer.from(model.buffer));
     return openText(t, path, model);
   };
-  const tower = await trimText(bare, { path, tokenizer: wordLengths, log, open });
+  const tower = await optimizeText(bare, { path, tokenizer: wordLengths, log, open, ...wanted });
   return { ...tower, bare, logged };
+}
+
+/** A log that keeps what it is told. */
+export function recorded(): { log: Logger; logged: LogLine[] } {
+  const logged: LogLine[] = [];
+  const log = pino({ base: null, timestamp: false }, { write: (line) => logged.push(logLine.parse(JSON.parse(line))) });
+  return { log, logged };
 }
 
 export function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {

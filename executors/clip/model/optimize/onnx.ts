@@ -1,27 +1,24 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { contents, integers, texts } from './protobuf.js';
+import { contents, integers, join, mapContents, texts } from './protobuf.js';
 
 // Field numbers of onnx.proto (github.com/onnx/onnx, onnx/onnx.proto).
 export const MODEL = { graph: 7, opsetImport: 8 } as const;
 export const GRAPH = { node: 1, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
+export const VALUE = { name: 1 } as const;
 export const NODE = { input: 1, output: 2, opType: 4, attribute: 5 } as const;
 export const TENSOR = { dims: 1, dataType: 2, int64Data: 7, name: 8, rawData: 9 } as const;
 /** ValueInfoProto: type, tensor_type, shape, dim; a Dimension holds a value or a name. */
 export const DIMENSIONS = [2, 1, 2, 1] as const;
 export const DIMENSION = { value: 1, param: 2 } as const;
-const ATTRIBUTE = { name: 1, integer: 3, tensor: 5, type: 20 } as const;
-const OPSET = { domain: 1, version: 2 } as const;
+export const OPSET = { domain: 1, version: 2 } as const;
+
+const ATTRIBUTE = { name: 1, integer: 3, tensor: 5, integers: 8, type: 20 } as const;
 
 const INT64 = 7; // TensorProto.DataType
-const INTEGER_ATTRIBUTE = 2; // AttributeProto.AttributeType
+const ATTRIBUTE_TYPE = { integer: 2, integers: 7 } as const; // AttributeProto.AttributeType
 
-/** Version of the standard operators that a model is written in; 0 where it says none. */
-export function opsetVersion(model: Uint8Array): number {
-  const standard = contents(model, MODEL.opsetImport).find((opset) =>
-    ['', 'ai.onnx'].includes(texts(opset, OPSET.domain)[0] ?? ''),
-  );
-  return standard ? Number(integers(standard, OPSET.version)[0] ?? 0) : 0;
-}
+/** Attributes of a node by name: integers, or lists of them. */
+export type Attributes = Record<string, number | readonly number[]>;
 
 /** A TensorProto's shape and, for a vector or scalar of int64 that is not stored elsewhere, its values. */
 export function readTensor(tensor: Uint8Array): { dims: number[]; integers: bigint[] } {
@@ -39,8 +36,18 @@ function littleEndian(raw: Uint8Array): bigint[] {
 /** The TensorProto of a Constant node; undefined for another node, and for a constant stated as a plain attribute. */
 export function constantTensor(node: Uint8Array): Uint8Array | undefined {
   if (texts(node, NODE.opType)[0] !== 'Constant') return undefined;
-  const value = contents(node, NODE.attribute).find((attribute) => texts(attribute, ATTRIBUTE.name)[0] === 'value');
+  const value = attribute(node, 'value');
   return value && contents(value, ATTRIBUTE.tensor)[0];
+}
+
+/** A node's attribute that is a list of integers; empty without it. */
+export function integersAttribute(node: Uint8Array, name: string): number[] {
+  const value = attribute(node, name);
+  return value ? integers(value, ATTRIBUTE.integers).map(Number) : [];
+}
+
+function attribute(node: Uint8Array, name: string): Uint8Array | undefined {
+  return contents(node, NODE.attribute).find((one) => texts(one, ATTRIBUTE.name)[0] === name);
 }
 
 /** A NodeProto with one output. */
@@ -48,7 +55,7 @@ export function encodeNode(
   opType: string,
   inputs: readonly string[],
   output: string,
-  attributes: Record<string, number> = {},
+  attributes: Attributes = {},
 ): Uint8Array {
   const writer = new BinaryWriter();
   for (const input of inputs) writer.tag(NODE.input, WireType.LengthDelimited).string(input);
@@ -57,10 +64,16 @@ export function encodeNode(
   for (const [name, value] of Object.entries(attributes)) {
     writer.tag(NODE.attribute, WireType.LengthDelimited).fork();
     writer.tag(ATTRIBUTE.name, WireType.LengthDelimited).string(name);
-    writer.tag(ATTRIBUTE.integer, WireType.Varint).int64(value);
-    writer.tag(ATTRIBUTE.type, WireType.Varint).int32(INTEGER_ATTRIBUTE).join();
+    const [kind, values] = typeof value === 'number' ? (['integer', [value]] as const) : (['integers', value] as const);
+    for (const one of values) writer.tag(ATTRIBUTE[kind], WireType.Varint).int64(one);
+    writer.tag(ATTRIBUTE.type, WireType.Varint).int32(ATTRIBUTE_TYPE[kind]).join();
   }
   return writer.finish();
+}
+
+/** A message in which the names in a field are others. */
+export function renamed(message: Uint8Array, field: number, name: (old: string) => string): Uint8Array {
+  return join(mapContents(message, [field], (old) => [Buffer.from(name(Buffer.from(old).toString()))]));
 }
 
 /** A TensorProto of int64: a scalar, or a vector. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { groupByLength, RUN_TOKENS, trimmedLengths } from '../../../../executors/clip/model/trim/lengths.js';
+import { groupByLength, RUN_TOKENS, trimmedLengths } from '../../../../executors/clip/model/optimize/lengths.js';
 
 const texts = (...sizes: number[]) => sizes.map((size) => new Int32Array(size));
 const grouped = (...sizes: number[]) =>

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { withDynamicLength } from '../../../../executors/clip/model/trim/dynamic-length.js';
+import { dynamicLength } from '../../../../executors/clip/model/optimize/dynamic-length.js';
+import { rewriteModel } from '../../../../executors/clip/model/optimize/graph-parts.js';
 import { fixture as modelFixture, tinyClip, vitB32 } from '../model/support.js';
 import { cosine, fixture, openText, torch, vectorsOf } from './support.js';
 
@@ -13,7 +14,7 @@ const [START, END] = [49406, 49407];
 const causal = await readFile(fixture('causal.onnx'));
 
 function rewritten(model: Uint8Array): Uint8Array<ArrayBuffer> {
-  const result = withDynamicLength(model, INPUT);
+  const result = rewriteModel(model, [dynamicLength(INPUT)]);
   assert.ok('model' in result, 'reason' in result ? result.reason : '');
   return result.model;
 }
@@ -70,7 +71,7 @@ test('weights are not touched', async () => {
 
 describe('what cannot be rewritten', () => {
   const reason = (model: Uint8Array): string => {
-    const result = withDynamicLength(model, INPUT);
+    const result = rewriteModel(model, [dynamicLength(INPUT)]);
     return 'reason' in result ? result.reason : '';
   };
 
@@ -79,7 +80,7 @@ describe('what cannot be rewritten', () => {
   });
 
   test('bytes that are no model', () => {
-    assert.match(reason(new Uint8Array()), /opset 0/);
+    assert.match(reason(new Uint8Array()), /no graph/);
     assert.match(reason(causal.subarray(0, causal.length / 2)), /cannot be read/);
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => reason(bytes) !== ''));
   });
@@ -90,7 +91,7 @@ describe('what cannot be rewritten', () => {
       fc.property(damage, (changes) => {
         const damaged = Uint8Array.from(causal);
         for (const [offset, byte] of changes) damaged[offset] = byte;
-        withDynamicLength(damaged, INPUT);
+        rewriteModel(damaged, [dynamicLength(INPUT)]);
       }),
       { numRuns: 50 },
     );

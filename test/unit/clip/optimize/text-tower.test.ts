@@ -3,11 +3,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { ClipModel } from '../../../../executors/clip/clip-model.js';
-import { withDynamicLength } from '../../../../executors/clip/model/trim/dynamic-length.js';
+import { dynamicLength } from '../../../../executors/clip/model/optimize/dynamic-length.js';
+import { rewriteModel } from '../../../../executors/clip/model/optimize/graph-parts.js';
 import { makeFolder, silent, tinyClip } from '../model/support.js';
-import { cosine, fixture, trim, vectorsOf, wordLengths } from './support.js';
+import { cosine, fixture, optimized, vectorsOf, wordLengths } from './support.js';
 
 const LENGTHS = [8, 16, 24, 32, 48, 64, 77];
+const TRIM = { trim: true, prune: false };
 const causal = await readFile(fixture('causal.onnx'));
 
 async function written(t: TestContext, model: Uint8Array): Promise<string> {
@@ -25,14 +27,14 @@ function unmask(model: Buffer): Buffer {
 }
 
 function dynamic(model: Uint8Array): Uint8Array {
-  const result = withDynamicLength(model, { name: 'input_ids', length: 77 });
+  const result = rewriteModel(model, [dynamicLength({ name: 'input_ids', length: 77 })]);
   assert.ok('model' in result);
   return result.model;
 }
 
 describe('a text tower of fixed length', () => {
   test('is trimmed when it is causal, and the untouched one closed', async (t) => {
-    const { session, lengths, bare, logged } = await trim(t, fixture('causal.onnx'));
+    const { session, lengths, bare, logged } = await optimized(t, fixture('causal.onnx'), TRIM);
     assert.deepEqual(lengths, LENGTHS);
     assert.deepEqual(logged, [{ event: 'text_trimmed', buckets: LENGTHS }]);
     await assert.rejects(vectorsOf(bare, [new Int32Array(2)], 77), { code: 'REPLICA_LOST' });
@@ -40,12 +42,12 @@ describe('a text tower of fixed length', () => {
   });
 
   test('is trimmed when a mask hides the padding', async (t) => {
-    const { logged } = await trim(t, fixture('masked.onnx'));
+    const { logged } = await optimized(t, fixture('masked.onnx'), TRIM);
     assert.deepEqual(logged, [{ event: 'text_trimmed', buckets: LENGTHS }]);
   });
 
   test('is left alone when the padding matters', async (t) => {
-    const { session, lengths, bare, logged } = await trim(t, await written(t, unmask(Buffer.from(causal))));
+    const { session, lengths, bare, logged } = await optimized(t, await written(t, unmask(Buffer.from(causal))), TRIM);
     assert.deepEqual(lengths, [77]);
     assert.equal(session, bare);
     assert.equal(logged[0]?.event, 'text_not_trimmed');
@@ -57,7 +59,7 @@ describe('a text tower of fixed length', () => {
     ['cannot be loaded', (model: Buffer) => model.fill(255), /cannot be loaded/],
   ] as const) {
     test(`is loaded again when what it was rewritten to ${fault}`, async (t) => {
-      const { session, lengths, bare, logged } = await trim(t, fixture('causal.onnx'), change);
+      const { session, lengths, bare, logged } = await optimized(t, fixture('causal.onnx'), TRIM, change);
       assert.deepEqual(lengths, [77]);
       assert.equal(logged[0]?.event, 'text_not_trimmed');
       assert.match(logged[0].reason ?? '', reason);
@@ -69,27 +71,76 @@ describe('a text tower of fixed length', () => {
 
 describe('a text tower of dynamic length', () => {
   test('is trimmed as it is when it is causal', async (t) => {
-    const { session, lengths, bare } = await trim(t, await written(t, dynamic(causal)));
+    const { session, lengths, bare } = await optimized(t, await written(t, dynamic(causal)), TRIM);
     assert.equal(session, bare);
     assert.deepEqual(lengths, LENGTHS);
   });
 
   test('gets its full length when the padding matters', async (t) => {
-    const { session, lengths, bare, logged } = await trim(t, await written(t, dynamic(unmask(Buffer.from(causal)))));
+    const { session, lengths, bare, logged } = await optimized(
+      t,
+      await written(t, dynamic(unmask(Buffer.from(causal)))),
+      TRIM,
+    );
     assert.equal(session, bare);
     assert.deepEqual(lengths, [77]);
     assert.equal(logged[0]?.event, 'text_not_trimmed');
   });
 });
 
-test('a trimmed model gives the vectors of an untrimmed one, in the order asked', async (t) => {
-  const load = async (trimText: boolean) => {
+describe('a text tower whose last block is pruned', () => {
+  const PRUNE = { trim: false, prune: true };
+  const BOTH = { trim: true, prune: true };
+
+  test('is trimmed, too', async (t) => {
+    const { lengths, pruned, logged } = await optimized(t, fixture('causal.onnx'), BOTH);
+    assert.deepEqual(lengths, LENGTHS);
+    assert.equal(pruned, true);
+    assert.deepEqual(logged, [{ event: 'text_trimmed', buckets: LENGTHS }, { event: 'last_block_pruned' }]);
+  });
+
+  test('keeps its length where nothing else is wanted', async (t) => {
+    const { lengths, pruned, logged } = await optimized(t, fixture('causal.onnx'), PRUNE);
+    assert.deepEqual(
+      { lengths, pruned, logged },
+      { lengths: [77], pruned: true, logged: [{ event: 'last_block_pruned' }] },
+    );
+  });
+
+  test('keeps its length where the padding matters', async (t) => {
+    const { lengths, pruned, logged } = await optimized(t, await written(t, unmask(Buffer.from(causal))), BOTH);
+    assert.deepEqual({ lengths, pruned }, { lengths: [77], pruned: true });
+    assert.deepEqual(
+      logged.map(({ event }) => event),
+      ['text_not_trimmed', 'last_block_pruned'],
+    );
+  });
+
+  test('of dynamic length is loaded in place of the untouched one', async (t) => {
+    const { session, lengths, pruned, bare } = await optimized(t, await written(t, dynamic(causal)), BOTH);
+    assert.deepEqual({ lengths, pruned }, { lengths: LENGTHS, pruned: true });
+    assert.notEqual(session, bare);
+  });
+
+  test('is trimmed alone when it has no attention', async (t) => {
+    const { lengths, pruned, logged } = await optimized(t, fixture('masked.onnx'), BOTH);
+    assert.deepEqual({ lengths, pruned }, { lengths: LENGTHS, pruned: false });
+    assert.deepEqual(logged, [
+      { event: 'text_trimmed', buckets: LENGTHS },
+      { event: 'last_block_not_pruned', reason: 'it has no attention that is spelt out' },
+    ]);
+  });
+});
+
+test('a model that is trimmed and pruned gives the vectors of one that is not, in the order asked', async (t) => {
+  const load = async (optimize: boolean) => {
     const model = await ClipModel.load({
       folder: tinyClip,
       device: 'cpu',
       intraOpNumThreads: 2,
       batchSize: 4,
-      trimText,
+      trimText: optimize,
+      pruneLastBlock: optimize,
       decoders: 1,
       imageLimits: { pixels: 1e7, bytes: 1e7 },
       loadUri: () => Promise.reject(new Error('no uri here')),

@@ -1,10 +1,7 @@
-import { cosine } from '../../../../src/vector.js';
 import type { TextTokenizer } from '../../text/tokenizer.js';
 import { embedTexts } from '../embed.js';
 import type { Session } from '../session.js';
-
-/** From this cosine on two vectors count as the same. Rounding alone moves one of float32 by some 1e-7. */
-const SAME = 0.9999;
+import { leastCosineIfDifferent } from './same-vectors.js';
 
 /** Some twenty words, so at least as many tokens. */
 const WORDS = 'two small brown dogs play with an old red ball in the wet grass behind a house while some man looks on ';
@@ -17,8 +14,8 @@ interface Probe {
   vectors: Float32Array[];
 }
 
-/** Texts of known vectors, to tell whether a text tower can do without the padding. */
-export class Probes {
+/** Texts of known vectors, to tell whether a text tower can do without some of its work. */
+export class TextProbes {
   private constructor(
     private readonly probes: readonly Probe[],
     private readonly tokenizer: TextTokenizer,
@@ -26,9 +23,9 @@ export class Probes {
 
   /**
    * @param bare the graph as it was published
-   * @param lengths rising; the last is the context length
+   * @param lengths that texts may be padded to, rising; the last is the context length
    */
-  static async of(bare: Session, tokenizer: TextTokenizer, lengths: readonly number[]): Promise<Probes> {
+  static async of(bare: Session, tokenizer: TextTokenizer, lengths: readonly number[]): Promise<TextProbes> {
     const { contextLength, padId } = tokenizer;
     const ids = tokenizer.encode(WORDS.repeat(Math.ceil(contextLength / 20)));
     const text = (size: number) => Int32Array.of(...ids.subarray(0, size - 1), ...ids.subarray(-1));
@@ -38,7 +35,7 @@ export class Probes {
       const texts = [text(shortest), text(length)];
       probes.push({ length, texts, vectors: await embed(bare, texts, contextLength, padId) });
     }
-    return new Probes(probes, tokenizer);
+    return new TextProbes(probes, tokenizer);
   }
 
   /** Why the vectors need the padding that the graph was trained with; undefined if they don't. */
@@ -48,15 +45,20 @@ export class Probes {
     const { contextLength, padId } = this.tokenizer;
     // A word, as some graphs would take a second end for the end.
     const word = this.tokenizer.encode(WORDS)[1] ?? padId;
-    const cosine = leastCosine(await embed(bare, shortest.texts, contextLength, word), shortest.vectors);
-    return isSame(cosine) ? undefined : `its vectors depend on the padding (cosine ${cosine})`;
+    const cosine = leastCosineIfDifferent(await embed(bare, shortest.texts, contextLength, word), shortest.vectors);
+    return cosine === undefined ? undefined : `its vectors depend on the padding (cosine ${cosine})`;
   }
 
-  /** Why texts cannot be padded to the shorter lengths; undefined if they can. */
-  async faultOfLengths(session: Session): Promise<string | undefined> {
+  /**
+   * Why a session is of no use; undefined if it gives the vectors wanted.
+   * @param trimmed whether texts are padded to the lengths, rather than to the context length
+   */
+  async faultOf(session: Session, trimmed: boolean): Promise<string | undefined> {
+    const { contextLength, padId } = this.tokenizer;
     for (const { length, texts, vectors } of this.probes) {
-      const cosine = leastCosine(await embed(session, texts, length, this.tokenizer.padId), vectors);
-      if (!isSame(cosine)) return `at ${length} tokens its vectors differ (cosine ${cosine})`;
+      const padded = trimmed ? length : contextLength;
+      const cosine = leastCosineIfDifferent(await embed(session, texts, padded, padId), vectors);
+      if (cosine !== undefined) return `at ${padded} tokens its vectors differ (cosine ${cosine})`;
     }
     return undefined;
   }
@@ -64,13 +66,4 @@ export class Probes {
 
 function embed(session: Session, texts: readonly Int32Array[], length: number, padId: number): Promise<Float32Array[]> {
   return embedTexts(session, (feeds) => session.run(feeds), texts, length, padId);
-}
-
-/** False for one that is not a number, too. */
-function isSame(cosine: number): boolean {
-  return cosine >= SAME;
-}
-
-function leastCosine(vectors: readonly Float32Array[], wanted: readonly Float32Array[]): number {
-  return Math.min(...vectors.map((vector, row) => cosine(vector, wanted[row] ?? new Float32Array())));
 }
