@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { PROTOCOLS } from './stack/contender.js';
+import { GRAPHS } from './stack/sides.js';
 import { describeMachine } from './machine.js';
 import { describe } from './report.js';
 import {
@@ -27,6 +28,7 @@ const USAGE = `npm run bench -- [option]...
 --only WHAT        ${[...MODALITIES, ...Object.keys(MODELS)].join(', ')}; may be repeated
 --protocol NAME    ${PROTOCOLS.join(', ')}. Default: http
 --replicas N       default: 1; may be repeated
+--graphs NAME      ${GRAPHS.join(', ')}; of stack and latency. Default: published for stack, served for latency
 --minutes N        of faults, or of soak, on each transport. Default: 10, with --quick 1
 --json FILE        every leg, the machine and the versions
 --svg FILE         a drawing, where the suite has one
@@ -41,6 +43,7 @@ const { values } = parseArgs({
     only: { type: 'string', multiple: true, default: [] },
     protocol: { type: 'string', default: 'http' },
     replicas: { type: 'string', multiple: true, default: ['1'] },
+    graphs: { type: 'string' },
     minutes: { type: 'string' },
     json: { type: 'string' },
     svg: { type: 'string' },
@@ -71,6 +74,7 @@ const choice = {
   replicas: values.replicas.map(positive),
   minutes: positive(values.minutes ?? (values.quick ? '1' : '10')),
   quick: values.quick,
+  graphs: values.graphs === undefined ? undefined : oneOf('graphs', values.graphs, GRAPHS),
 };
 
 function positive(text: string): number {

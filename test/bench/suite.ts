@@ -17,7 +17,7 @@ import {
 } from './report.js';
 import type { Protocol } from './stack/contender.js';
 import { LatencyComparison, type Latency, type LatencyEffort, type LatencyRound } from './stack/latency.js';
-import { BATCH, type SidesSpec } from './stack/sides.js';
+import { BATCH, type Graphs, type SidesSpec } from './stack/sides.js';
 import { measureStarts, type Measured } from './stack/starts.js';
 import { ThroughputComparison, type Effort, type Throughput, type ThroughputPair } from './stack/throughput.js';
 import { TextLengthComparison, type TextLength, type TextLengthEffort } from './text-length.js';
@@ -35,6 +35,8 @@ export interface Choice {
   /** How long an endurance suite runs on each transport. */
   minutes: number;
   quick: boolean;
+  /** Of stack and latency. Default: published for stack, which tells what the stack costs, served for latency. */
+  graphs: Graphs | undefined;
 }
 
 const TRANSPORTS = ['nats', 'embedded'] as const;
@@ -63,7 +65,7 @@ export class StackSuite implements Suite {
   async run({ quick, ...choice }: Choice): Promise<void> {
     const effort = quick ? StackSuite.#quick : StackSuite.#full;
     const { throughput } = this.results;
-    for (const sides of specsOf(choice)) {
+    for (const sides of specsOf(choice, 'published')) {
       const done = throughput.length;
       const start = () => ThroughputComparison.start(sides);
       await measureStarts(start, choice.modalities, effort, throughput);
@@ -79,13 +81,13 @@ export class StackSuite implements Suite {
 
 /** One document at a time through the whole stack beside a bare session. */
 export class LatencySuite implements Suite {
-  static readonly #full: LatencyEffort = { starts: 3, rounds: 2, singles: 100, warmUp: 2000 };
-  static readonly #quick: LatencyEffort = { starts: 2, rounds: 1, singles: 50, warmUp: 2000 };
+  static readonly #full: LatencyEffort = { starts: 3, rounds: 10, singles: 20, warmUp: 2000 };
+  static readonly #quick: LatencyEffort = { starts: 2, rounds: 5, singles: 10, warmUp: 2000 };
   readonly results: { latency: Measured<Latency, LatencyRound>[] } = { latency: [] };
 
   async run({ quick, ...choice }: Choice): Promise<void> {
     const effort = quick ? LatencySuite.#quick : LatencySuite.#full;
-    for (const sides of specsOf(choice)) {
+    for (const sides of specsOf(choice, 'served')) {
       const start = () => LatencyComparison.start(sides);
       await measureStarts(start, choice.modalities, effort, this.results.latency);
     }
@@ -96,12 +98,13 @@ export class LatencySuite implements Suite {
   }
 }
 
-function specsOf({
-  models,
-  replicas: counts,
-  protocol,
-}: Pick<Choice, 'models' | 'protocol' | 'replicas'>): SidesSpec[] {
-  return models.flatMap((model) => counts.map((replicas) => ({ model, protocol, replicas })));
+function specsOf(
+  { models, replicas: counts, protocol, graphs }: Pick<Choice, 'models' | 'protocol' | 'replicas' | 'graphs'>,
+  byDefault: Graphs,
+): SidesSpec[] {
+  return models.flatMap((model) =>
+    counts.map((replicas) => ({ model, protocol, replicas, graphs: graphs ?? byDefault })),
+  );
 }
 
 /** Texts computed no further than they go beside the graph as published. */

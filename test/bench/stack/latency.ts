@@ -47,8 +47,7 @@ export class LatencyComparison implements AsyncDisposable {
   ) {}
 
   static async start(spec: SidesSpec): Promise<LatencyComparison> {
-    // As it is served by default: what a caller waits for.
-    const sides = await Sides.start(spec, { warmUp: WARM_UP_MODEL, trimText: true });
+    const sides = await Sides.start(spec, { warmUp: WARM_UP_MODEL });
     return new LatencyComparison(spec, sides, await MinimalServer.start(sides.models, sides.threads));
   }
 

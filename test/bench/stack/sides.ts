@@ -6,19 +6,25 @@ import { cosine } from '../../support/vectors.js';
 import { cpuSeconds } from '../cpu.js';
 import { ContenderProcess, type Leg, type LegResult, type Models, type Protocol } from './contender.js';
 
+/**
+ * What the stack computes: the graphs as they were published, as the bare loop does, or what is left of them once a flow
+ * has spared them, by default, what vectors don't need.
+ */
+export const GRAPHS = ['published', 'served'] as const;
+export type Graphs = (typeof GRAPHS)[number];
+
 /** What is served, and how it is asked. */
 export interface SidesSpec {
   /** A folder of models/. */
   model: string;
   protocol: Protocol;
   replicas: number;
+  graphs: Graphs;
 }
 
 export interface SidesOptions {
   /** A small model beside the one that is measured, to bring both sides to speed with. Default: none. */
   warmUp?: string;
-  /** The flow's: texts are computed no further than their end. The bare loop has the graph as published, either way. */
-  trimText: boolean;
 }
 
 export interface PairOfLegs {
@@ -46,12 +52,13 @@ export class Sides implements AsyncDisposable {
     private readonly pids: { gateway: number; replicas: number[] },
   ) {}
 
-  static async start({ model, protocol, replicas }: SidesSpec, { warmUp, trimText }: SidesOptions): Promise<Sides> {
+  static async start(spec: SidesSpec, { warmUp }: SidesOptions = {}): Promise<Sides> {
+    const { model, protocol, replicas, graphs } = spec;
     const folder = (name: string): string => join(PACKAGE_ROOT, 'models', name);
     const models: Models = { measured: folder(model), ...(warmUp !== undefined && { 'warm-up': folder(warmUp) }) };
     const threads = Math.max(1, Math.floor(availableThreads() / replicas));
     const bare = await BareLoops.start(models, threads, replicas);
-    const text = flowText(models, threads, replicas, trimText);
+    const text = flowText(models, threads, replicas, graphs);
     const flow = await FlowProcess.start({ text, args: ['--transport', 'embedded'] });
     const client = await ContenderProcess.start({ kind: protocol, url: flow.url });
     const gateway = Number((await flow.event(({ event }) => event === 'gateway_listening')).pid);
@@ -118,7 +125,8 @@ function checkSame(bare: LegResult, stack: LegResult): void {
   throw new Error(`the stack's embedding differs from the bare loop's (cosine ${similarity}): no figure would count`);
 }
 
-function flowText(models: Models, threads: number, replicas: number, trimText: boolean): string {
+function flowText(models: Models, threads: number, replicas: number, graphs: Graphs): string {
+  const spared = graphs === 'served';
   const served = Object.entries(models).map(([name, folder]) => ({ name, model_path: folder as string }));
   return `
 jtype: Flow
@@ -132,6 +140,7 @@ executors:
       device: cpu
       intra_op_num_threads: ${threads}
       minibatch_size: ${BATCH}
-      trim_text: ${trimText}
+      trim_text: ${spared}
+      prune_last_block: ${spared}
 `;
 }

@@ -20,7 +20,8 @@ describe('the stack suite', () => {
   });
 
   test('measures two replicas beside two bare loops that share the documents', async () => {
-    const start = () => ThroughputComparison.start({ model: 'tiny-clip', protocol: 'grpc', replicas: 2 });
+    const start = () =>
+      ThroughputComparison.start({ model: 'tiny-clip', protocol: 'grpc', replicas: 2, graphs: 'published' });
     const effort = { starts: 2, documentsPerRequest: [1, BATCH], pairs: 2, legSeconds: 0, minBatches: 1 };
     const rows: Measured<Throughput, ThroughputPair>[] = [];
     await measureStarts(start, ['long-text'], effort, rows);
@@ -47,7 +48,8 @@ describe('the stack suite', () => {
 
 describe('the latency suite', () => {
   test('measures one document at a time, on three sides and at two paces', async () => {
-    const start = () => LatencyComparison.start({ model: 'tiny-clip', protocol: 'grpc', replicas: 1 });
+    const start = () =>
+      LatencyComparison.start({ model: 'tiny-clip', protocol: 'grpc', replicas: 1, graphs: 'served' });
     const rows: Measured<Latency, LatencyRound>[] = [];
     await measureStarts(start, ['image'], { starts: 1, rounds: 2, singles: 4, warmUp: 16 }, rows);
     assert.deepEqual(

@@ -42,8 +42,7 @@ export class ThroughputComparison implements AsyncDisposable {
   ) {}
 
   static async start(spec: SidesSpec): Promise<ThroughputComparison> {
-    // Not trimmed, as the bare graph is not: this is about what the stack costs.
-    return new ThroughputComparison(spec, await Sides.start(spec, { trimText: false }));
+    return new ThroughputComparison(spec, await Sides.start(spec));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

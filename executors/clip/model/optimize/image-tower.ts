@@ -23,7 +23,7 @@ export async function optimizeImage(bare: Session, size: number, file: GraphFile
   const optimized = await optimize(
     bare,
     file,
-    { prune_last_block: pruneLastBlock({ at: 'first' }) },
+    new Map([['prune_last_block', pruneLastBlock({ at: 'first' })]]),
     async (session) => {
       const cosine = leastCosineIfDifferent(await embedProbes(session, size), wanted);
       return cosine === undefined ? undefined : `its vectors differ (cosine ${cosine})`;

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { toClipflowError } from '../../../../src/errors.js';
 import { discard } from '../discard.js';
 import type { Session } from '../session.js';
-import { rewriteModel, type Rewriting, type Rewritten } from './graph-parts.js';
+import { rewriteModel, type Rewriting } from './graph-parts.js';
 
 export interface GraphFile {
   /** File of the graph. */
@@ -16,14 +16,11 @@ export interface GraphFile {
 /** What a graph can be rewritten for. */
 export type Optimization = 'trim_text' | 'prune_last_block';
 
-/** How to rewrite the graph for what is wanted. */
-export type Optimizations = Readonly<Partial<Record<Optimization, Rewriting>>>;
-
 export interface Optimized {
   session: Session;
   applied: readonly Optimization[];
   /** Why others were not. */
-  reasons: Readonly<Partial<Record<Optimization, string>>>;
+  reasons: ReadonlyMap<Optimization, string>;
 }
 
 /**
@@ -35,56 +32,41 @@ export interface Optimized {
 export async function optimize(
   bare: Session,
   { path, open }: GraphFile,
-  wanted: Optimizations,
+  wanted: ReadonlyMap<Optimization, Rewriting>,
   check: (session: Session, applied: readonly Optimization[]) => Promise<string | undefined>,
 ): Promise<Optimized> {
-  const rewritings = Object.entries(wanted) as [Optimization, Rewriting][];
-  const tries = rewritings.length > 1 ? [rewritings, ...rewritings.map((one) => [one])] : [rewritings];
-  const reasons: Partial<Record<Optimization, string>> = {};
+  const each = [...wanted].map((one) => [one]);
+  const reasons = new Map<Optimization, string>();
   let untouched: Session | undefined = bare;
-  for (const tried of tries.filter(({ length }) => length > 0)) {
+  for (const tried of each.length > 1 ? [[...wanted], ...each] : each) {
     const applied = tried.map(([name]) => name);
-    let result: { session: Session } | { reason: string } | Rewritten = await rewrite(path, tried);
-    if ('model' in result) {
-      const { model } = result;
+    const rewritings = tried.map(([, rewriting]) => rewriting);
+    const openInstead = async (model: Uint8Array<ArrayBuffer>): Promise<Session> => {
       await untouched?.close();
       untouched = undefined;
-      result = await openChecked(
-        () => open(model),
-        (session) => check(session, applied),
-      );
-    }
-    if ('session' in result) {
-      for (const name of applied) delete reasons[name];
-      return { session: result.session, applied, reasons };
-    }
-    for (const name of applied) reasons[name] = result.reason;
+      return open(model);
+    };
+    const result = await openRewritten(path, rewritings, openInstead, (session) => check(session, applied));
+    if ('session' in result) return { session: result.session, applied, reasons: without(reasons, applied) };
+    for (const name of applied) reasons.set(name, result.reason);
   }
   return { session: untouched ?? (await open()), applied: [], reasons };
 }
 
-async function rewrite(path: string, rewritings: readonly (readonly [Optimization, Rewriting])[]): Promise<Rewritten> {
-  try {
-    const file = await readFile(path);
-    const rewritten = rewriteModel(
-      file,
-      rewritings.map(([, rewriting]) => rewriting),
-    );
-    discard(file.buffer);
-    return rewritten;
-  } catch (error) {
-    return { reason: toClipflowError(error).message }; // more than the 2 GiB that Node reads at once
-  }
-}
-
 /** A session that gives the vectors wanted, or why there is none. */
-async function openChecked(
-  open: () => Promise<Session>,
+async function openRewritten(
+  path: string,
+  rewritings: readonly Rewriting[],
+  open: (model: Uint8Array<ArrayBuffer>) => Promise<Session>,
   check: (session: Session) => Promise<string | undefined>,
 ): Promise<{ session: Session } | { reason: string }> {
   let session: Session | undefined;
   try {
-    session = await open();
+    const file = await readFile(path); // throws for more than the 2 GiB that Node reads at once
+    const rewritten = rewriteModel(file, rewritings);
+    discard(file.buffer);
+    if ('reason' in rewritten) return rewritten;
+    session = await open(rewritten.model);
     const reason = await check(session);
     if (reason === undefined) return { session };
     await session.close();
@@ -95,8 +77,12 @@ async function openChecked(
   }
 }
 
+function without<K, V>(map: ReadonlyMap<K, V>, keys: readonly K[]): Map<K, V> {
+  return new Map([...map].filter(([key]) => !keys.includes(key)));
+}
+
 /** Logs whether the last block was pruned. */
 export function logPruned({ applied, reasons }: Optimized, { path, log }: GraphFile): void {
   if (applied.includes('prune_last_block')) log.info({ event: 'last_block_pruned', model: path });
-  else log.info({ event: 'last_block_not_pruned', model: path, reason: reasons.prune_last_block });
+  else log.info({ event: 'last_block_not_pruned', model: path, reason: reasons.get('prune_last_block') });
 }

@@ -3,7 +3,8 @@ import { textInputs } from '../graph.js';
 import type { Session } from '../session.js';
 import { dynamicLength } from './dynamic-length.js';
 import { trimmedLengths } from './lengths.js';
-import { logPruned, optimize, type GraphFile, type Optimizations } from './optimize.js';
+import type { Rewriting } from './graph-parts.js';
+import { logPruned, optimize, type GraphFile, type Optimization } from './optimize.js';
 import { pruneLastBlock } from './prune-last-block.js';
 import { TextProbes } from './text-probes.js';
 
@@ -40,18 +41,17 @@ export async function optimizeText(bare: Session, options: TextOptions): Promise
   const fault = trim ? await faultOfTrimming(bare, probes, isDynamic) : undefined;
   const trimmable = trim && fault === undefined;
 
-  const wanted: Optimizations = {
-    ...(trimmable && !isDynamic && { trim_text: dynamicLength({ name: ids.name, length }) }),
-    ...(prune && { prune_last_block: pruneLastBlock({ at: 'highest', ids: ids.name }) }),
-  };
-  const isTrimmed = (applied: readonly string[]) => trimmable && (isDynamic || applied.includes('trim_text'));
+  const wanted = new Map<Optimization, Rewriting>();
+  if (trimmable && !isDynamic) wanted.set('trim_text', dynamicLength({ name: ids.name, length }));
+  if (prune) wanted.set('prune_last_block', pruneLastBlock({ at: 'highest', ids: ids.name }));
+  const isTrimmed = (applied: readonly Optimization[]) => trimmable && (isDynamic || applied.includes('trim_text'));
   const optimized = await optimize(bare, options, wanted, (session, applied) =>
     probes.faultOf(session, isTrimmed(applied)),
   );
   const { session, applied, reasons } = optimized;
   const lengths = isTrimmed(applied) ? trimmed : whole;
   if (isTrimmed(applied)) log.info({ event: 'text_trimmed', model: path, buckets: lengths });
-  else if (trim) log.info({ event: 'text_not_trimmed', model: path, reason: fault ?? reasons.trim_text });
+  else if (trim) log.info({ event: 'text_not_trimmed', model: path, reason: fault ?? reasons.get('trim_text') });
   if (prune) logPruned(optimized, options);
   return { session, lengths, pruned: applied.includes('prune_last_block') };
 }
