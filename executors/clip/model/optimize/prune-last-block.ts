@@ -20,9 +20,7 @@ export type Pooled = { at: 'first' } | { at: 'highest'; ids: string };
 export function pruneLastBlock(pooled: Pooled): Rewriting {
   return (graph) => {
     requireOpset(graph, OLDEST_OPSET);
-    const block = findLastBlock(graph);
-    const edits = new Map<Uint8Array, readonly Uint8Array[]>();
-    const { initializers } = narrow(block, pooled, edits);
+    const { edits, initializers } = narrow(findLastBlock(graph), pooled);
     return {
       ...graph,
       nodes: graph.nodes.flatMap((node) => edits.get(node) ?? [node]),
@@ -31,9 +29,16 @@ export function pruneLastBlock(pooled: Pooled): Rewriting {
   };
 }
 
-/** Between the picked rows and the result all tensors are (N, 1, width). */
-function narrow(block: LastBlock, pooled: Pooled, edits: Map<Uint8Array, readonly Uint8Array[]>): Additions {
+interface Narrowed {
+  /** What takes the place of a node. */
+  edits: ReadonlyMap<Uint8Array, readonly Uint8Array[]>;
+  initializers: readonly Uint8Array[];
+}
+
+/** From the picked rows to the result all tensors are (N, 1, width). */
+function narrow(block: LastBlock, pooled: Pooled): Narrowed {
   const { heads, projection, between, residual, after, end, batchFirst } = block;
+  const edits = new Map<Uint8Array, readonly Uint8Array[]>();
   const added = new Additions('last-block');
   const shape = added.node('shape', 'Shape', [residual]);
   const width = added.node('width', 'Gather', [shape, added.constant([2n])]);
@@ -70,7 +75,7 @@ function narrow(block: LastBlock, pooled: Pooled, edits: Map<Uint8Array, readonl
     ...spread.nodes,
     encodeNode('Expand', [turned, shape], end.outputs[0] ?? ''),
   ]);
-  return added;
+  return { edits, initializers: added.initializers };
 }
 
 function withInput(node: Uint8Array, old: string, input: string): Uint8Array {
