@@ -5,8 +5,8 @@ import { ClipflowError, toClipflowError } from '../../src/errors.js';
 import type { JsonObject } from '../../src/json.js';
 import { preprocessImage, type ImageTransform } from './image/preprocess.js';
 import { preprocessTensor } from './image/tensor.js';
-import { embedBatch, embedTexts, type Run } from './model/embed.js';
-import { imageFeeds, imageSample, textSample } from './model/feeds.js';
+import { embedPixels, embedTexts, type Run } from './model/embed.js';
+import { imageSample, textSample } from './model/feeds.js';
 import { fingerprintOf } from './model/fingerprint.js';
 import { readModelFolder, type Dtype, type ModelSpec } from './model/folder.js';
 import { fixedBatch } from './model/graph.js';
@@ -127,8 +127,9 @@ export class ClipModel {
   /** Documents with a blob, tensor or uri. One that is no image gets its error, the others their embeddings. */
   async embedImages(docs: readonly Document[], signal: AbortSignal): Promise<Embedded[]> {
     const { size } = this.spec.image;
+    const { session } = this.image;
     const pixelsPerImage = 3 * size * size;
-    const pixels = this.image.session.allocate('float32', docs.length * pixelsPerImage);
+    const pixels = session.allocate('float32', docs.length * pixelsPerImage);
     const failures = new Map<number, ClipflowError>();
     await inParallel(docs.length, this.options.decoders, async (index) => {
       const [doc, out] = [docs[index], pixels.subarray(index * pixelsPerImage, (index + 1) * pixelsPerImage)];
@@ -143,25 +144,13 @@ export class ClipModel {
     good.forEach((index, row) => {
       if (index !== row) pixels.copyWithin(row * pixelsPerImage, index * pixelsPerImage, (index + 1) * pixelsPerImage);
     });
-    const embeddings = await this.#embedPixels(pixels, good.length, pixelsPerImage);
+    const embeddings = await embedPixels(session, this.#inTurn(session), pixels, good.length, size);
     const rows = new Map(good.map((index, row) => [index, embeddings[row]]));
     return docs.map((_, index) => failures.get(index) ?? rows.get(index) ?? unanswered());
   }
 
   async close(): Promise<void> {
     await Promise.all([this.text.session.close(), this.image.session.close()]);
-  }
-
-  /** @param pixels allocated by the session, and its own again afterwards */
-  #embedPixels(pixels: Float32Array<ArrayBuffer>, count: number, pixelsPerImage: number): Promise<Embedded[]> {
-    if (count === 0) this.image.session.free(pixels);
-    return embedBatch(this.image.session, this.#inTurn(this.image.session), count, (start, end) => {
-      const part = pixels.subarray(start * pixelsPerImage, end * pixelsPerImage);
-      // What is run moves to the session with its whole buffer, so every part but the last needs one of its own.
-      const own = end === count ? part : this.image.session.allocate('float32', part.length);
-      if (own !== part) own.set(part);
-      return imageFeeds(this.image.session, own, this.spec.image.size);
-    });
   }
 
   async #prepare(doc: Document, out: Float32Array, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-import { textFeeds } from './feeds.js';
+import { imageFeeds, textFeeds } from './feeds.js';
 import { fixedBatch } from './graph.js';
 import type { Session } from './session.js';
 import type { Feeds, TensorData } from './tensor.js';
@@ -37,4 +37,26 @@ export function embedTexts(
   return embedBatch(session, run, texts.length, (start, end) =>
     textFeeds(session, texts.slice(start, end), length, padId),
   );
+}
+
+/**
+ * Vectors of the first `count` pictures.
+ * @param pixels (at least count, 3, size, size), normalised; allocated by the session, and its own again afterwards
+ */
+export function embedPixels(
+  session: Session,
+  run: Run,
+  pixels: Float32Array<ArrayBuffer>,
+  count: number,
+  size: number,
+): Promise<Float32Array[]> {
+  const pixelsPerImage = 3 * size * size;
+  if (count === 0) session.free(pixels);
+  return embedBatch(session, run, count, (start, end) => {
+    const part = pixels.subarray(start * pixelsPerImage, end * pixelsPerImage);
+    // What is run moves to the session with its whole buffer, so every part but the last needs one of its own.
+    const own = end === count ? part : session.allocate('float32', part.length);
+    if (own !== part) own.set(part);
+    return imageFeeds(session, own, size);
+  });
 }

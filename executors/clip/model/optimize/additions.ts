@@ -19,17 +19,22 @@ export class Additions {
 
   /** Adds a node, unless there is one of that name; returns the name of its output. */
   node(label: string, opType: string, inputs: readonly string[], attributes?: Attributes): string {
-    return this.#named(label, (name) => this.nodes.push(encodeNode(opType, inputs, name, attributes)));
+    return this.#once(label, (name) => this.nodes.push(encodeNode(opType, inputs, name, attributes)));
   }
 
   /** A scalar or vector of int64. */
   constant(value: bigint | readonly bigint[]): string {
     const label = typeof value === 'bigint' ? `scalar/${value}` : `vector/${value.join()}`;
-    return this.#named(label, (name) => this.initializers.push(encodeIntegers(name, value)));
+    return this.#once(label, (name) => this.initializers.push(encodeIntegers(name, value)));
   }
 
-  #named(label: string, make: (name: string) => void): string {
-    const name = `${this.#prefix}${label}`;
+  /** The name of a tensor that comes otherwise. */
+  name(label: string): string {
+    return `${this.#prefix}${label}`;
+  }
+
+  #once(label: string, make: (name: string) => void): string {
+    const name = this.name(label);
     if (!this.#names.has(name)) {
       this.#names.add(name);
       make(name);

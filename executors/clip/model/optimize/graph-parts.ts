@@ -30,13 +30,11 @@ export type Rewritten = { model: Uint8Array<ArrayBuffer> } | { reason: string };
  */
 export function rewriteModel(model: Uint8Array, rewritings: readonly Rewriting[]): Rewritten {
   try {
-    if (contents(model, MODEL.graph).length === 0) throw new Unfit('the file has no graph');
-    const opset = opsetVersion(model);
-    const parts = [...fields(model)].flatMap(({ number, raw, content }) => {
-      if (number !== MODEL.graph) return [raw];
-      return nested(number, assemble(rewritings.reduce((graph, rewrite) => rewrite(graph), takeApart(content, opset))));
-    });
-    return { model: join(parts) };
+    const [graph = new Uint8Array()] = contents(model, MODEL.graph);
+    const parts = takeApart(graph, opsetVersion(model));
+    const rewritten = rewritings.reduce((rest, rewrite) => rewrite(rest), parts);
+    const others = [...fields(model)].filter(({ number }) => number !== MODEL.graph).map(({ raw }) => raw);
+    return { model: join([...others, ...nested(MODEL.graph, assemble(rewritten))]) };
   } catch (error) {
     if (error instanceof Unfit) return { reason: error.message };
     return { reason: `the graph cannot be read: ${error instanceof Error ? error.message : String(error)}` };

@@ -1,5 +1,4 @@
-import { embedBatch } from '../embed.js';
-import { imageFeeds } from '../feeds.js';
+import { embedPixels } from '../embed.js';
 import type { Session } from '../session.js';
 import { logPruned, optimize, type GraphFile } from './optimize.js';
 import { pruneLastBlock } from './prune-last-block.js';
@@ -35,14 +34,9 @@ export async function optimizeImage(bare: Session, size: number, file: GraphFile
 
 /** Vectors of two pictures, of slow and of fast waves. */
 function embedProbes(session: Session, size: number): Promise<Float32Array[]> {
-  const run: Session['run'] = (feeds) => session.run(feeds);
-  return embedBatch(session, run, 2, (start, end) => {
-    const pixelsPerImage = 3 * size * size;
-    const pixels = session.allocate('float32', (end - start) * pixelsPerImage);
-    for (let index = 0; index < pixels.length; index++) {
-      const wave = start * pixelsPerImage + index < pixelsPerImage ? 0.01 : 0.37;
-      pixels[index] = 1.5 * Math.sin(wave * index);
-    }
-    return imageFeeds(session, pixels, size);
-  });
+  const pixelsPerImage = 3 * size * size;
+  const pixels = session.allocate('float32', 2 * pixelsPerImage);
+  for (let index = 0; index < pixels.length; index++)
+    pixels[index] = 1.5 * Math.sin((index < pixelsPerImage ? 0.01 : 0.37) * index);
+  return embedPixels(session, (feeds) => session.run(feeds), pixels, 2, size);
 }

@@ -42,10 +42,10 @@ export class LengthNodes {
 
   /** Cuts each axis to the length. */
   #cut(name: string, axes: readonly number[]): Followed {
-    const source = `clipflow/whole/${name}`;
+    const source = this.added.name(`whole/${name}`);
     let from = source;
     const nodes = axes.map((axis, index) => {
-      const to = index === axes.length - 1 ? name : `clipflow/cut${axis}/${name}`;
+      const to = index === axes.length - 1 ? name : this.added.name(`cut${axis}/${name}`);
       const bounds = [this.added.constant([0n]), this.#vector, this.added.constant([BigInt(axis)])];
       const node = encodeNode('Slice', [from, ...bounds], to);
       from = to;

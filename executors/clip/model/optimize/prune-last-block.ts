@@ -67,8 +67,8 @@ function narrow(block: LastBlock, pooled: Pooled): Narrowed {
     edits.set(bytes, [encodeNode('Reshape', [inputs[0] ?? '', row], outputs[0] ?? '')]);
   edits.set(after.bytes, [withInput(after.bytes, residual, pickedResidual)]);
 
-  const result = 'clipflow/last-block/result';
   const spread = new Additions('last-block/spread');
+  const result = spread.name('result');
   const turned = batchFirst.residual ? result : spread.node('exchanged', 'Transpose', [result], { perm: [1, 0, 2] });
   edits.set(end.bytes, [
     renamed(end.bytes, NODE.output, () => result),

@@ -1,11 +1,14 @@
+import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
 import { pino, type Logger } from 'pino';
 import { z } from 'zod';
 import { createSession, type Session } from '../../../../executors/clip/model/session.js';
 import { textSample } from '../../../../executors/clip/model/feeds.js';
+import { rewriteModel, type Rewriting } from '../../../../executors/clip/model/optimize/graph-parts.js';
 import { optimizeText, type TextTower } from '../../../../executors/clip/model/optimize/text-tower.js';
 import { embedTexts } from '../../../../executors/clip/model/embed.js';
 import { truncateIds, type TextTokenizer } from '../../../../executors/clip/text/tokenizer.js';
@@ -75,6 +78,32 @@ export async function optimized(
   };
   const tower = await optimizeText(bare, { path, tokenizer: wordLengths, log, open, ...wanted });
   return { ...tower, bare, logged };
+}
+
+/** A model rewritten so. */
+export function rewritten(model: Uint8Array, ...rewritings: Rewriting[]): Uint8Array<ArrayBuffer> {
+  const result = rewriteModel(model, rewritings);
+  assert.ok('model' in result, 'reason' in result ? result.reason : '');
+  return result.model;
+}
+
+/** Why a model cannot be rewritten so; empty if it can. */
+export function reasonAgainst(model: Uint8Array, rewriting: Rewriting): string {
+  const result = rewriteModel(model, [rewriting]);
+  return 'reason' in result ? result.reason : '';
+}
+
+/** Whatever happens to a model's bytes: a model or a reason, and nothing is thrown. */
+export function assertSurvivesDamage(model: Uint8Array, rewriting: Rewriting): void {
+  const damage = fc.array(fc.tuple(fc.nat(model.length - 1), fc.nat(255)), { minLength: 1, maxLength: 20 });
+  fc.assert(
+    fc.property(damage, (changes) => {
+      const damaged = Uint8Array.from(model);
+      for (const [offset, byte] of changes) damaged[offset] = byte;
+      rewriteModel(damaged, [rewriting]);
+    }),
+    { numRuns: 50 },
+  );
 }
 
 /** A log that keeps what it is told. */
