@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { abortSignalOf, type CancelSignal } from '../src/cancel.js';
 import { decodeCall, encodeOutcomes, type Outcome } from '../src/call.js';
 import { Document } from '../src/document/document.js';
 import { ClipflowError, toClipflowError, type ErrorData } from '../src/errors.js';
@@ -8,7 +9,7 @@ import type { CallContext, Executor, RequestMethod } from './executor.js';
 const DEFAULT_ENDPOINT = '/default';
 
 /** What a call brings, before what its documents come to. */
-type RunContext = Omit<CallContext, 'fail' | 'count'>;
+type RunContext = Pick<CallContext, 'endpoint' | 'parameters'> & { signal: CancelSignal };
 
 export interface CallObserver {
   callDone(endpoint: string, documents: number, failed: number, seconds: number): void;
@@ -47,7 +48,7 @@ export class ExecutorRuntime {
     return this.#held;
   }
 
-  async handle(message: Message, signal: AbortSignal): Promise<Message> {
+  async handle(message: Message, signal: CancelSignal): Promise<Message> {
     const { endpoint, parameters, docs } = decodeCall(message);
     const started = performance.now();
     this.#held += docs.length;
@@ -84,16 +85,21 @@ export class ExecutorRuntime {
     }
   }
 
-  async #run(parts: readonly Uint8Array[], context: RunContext): Promise<Outcome[]> {
+  async #run(parts: readonly Uint8Array[], { endpoint, parameters, signal }: RunContext): Promise<Outcome[]> {
     const name = this.executor.constructor.name;
-    const method = this.#methods.get(context.endpoint) ?? this.#methods.get(DEFAULT_ENDPOINT);
-    if (!method) throw new ClipflowError('UNKNOWN_ENDPOINT', `${name} does not serve "${context.endpoint}"`);
+    const method = this.#methods.get(endpoint) ?? this.#methods.get(DEFAULT_ENDPOINT);
+    if (!method) throw new ClipflowError('UNKNOWN_ENDPOINT', `${name} does not serve "${endpoint}"`);
     const docs = parts.map((part) => Document.fromBytes(part));
     const errors = new Map<number, ErrorData>();
     const counts = new Map<number, number>();
+    let abortSignal: AbortSignal | undefined;
     const answered =
       (await method(docs, {
-        ...context,
+        endpoint,
+        parameters,
+        get signal() {
+          return (abortSignal ??= abortSignalOf(signal)); // Made for whoever looks: few do.
+        },
         fail: (index, error) => void errors.set(index, error),
         count: (index, tokens) => void counts.set(index, (counts.get(index) ?? 0) + tokens),
       })) ?? docs;

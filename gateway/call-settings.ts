@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { CancelSignal } from '../src/cancel.js';
 import { ClipflowError } from '../src/errors.js';
 import type { Caller, Tokens } from './auth/tokens.js';
 import type { Priority } from './dispatch/item.js';
@@ -15,7 +16,7 @@ export interface CallOrigin {
   peer: string;
   /** @default interactive */
   priority?: Priority;
-  signal: AbortSignal;
+  signal: CancelSignal;
   timeoutMs?: number | undefined;
 }
 

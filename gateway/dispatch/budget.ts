@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../../src/cancel.js';
 import { ClipflowError } from '../../src/errors.js';
 
 interface Waiter {
@@ -37,7 +38,7 @@ export class Budget {
    * For streams, which are slowed down instead of refused: takes room when there is some and nobody came before.
    * @throws CANCELLED when `signal` aborts first
    */
-  async takeInTurn(docs: number, bytes: number, signal?: AbortSignal): Promise<void> {
+  async takeInTurn(docs: number, bytes: number, signal?: CancelSignal): Promise<void> {
     if (this.#waiters.length === 0 && this.#fits(docs, bytes)) {
       this.#add(docs, bytes);
       return;

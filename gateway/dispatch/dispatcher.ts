@@ -1,4 +1,5 @@
 import { decodeOutcomes, encodeCall, type Outcome } from '../../src/call.js';
+import type { CancelSignal } from '../../src/cancel.js';
 import { toClipflowError, type ClipflowError, type ErrorCode, type ErrorData } from '../../src/errors.js';
 import type { JsonObject } from '../../src/json.js';
 import type { Replica } from '../../src/transport/transport.js';
@@ -25,7 +26,7 @@ export interface SubmitOptions {
   /** @default interactive */
   priority?: Priority | undefined;
   /** Takes the documents that still wait out of the queue and gives up those that are computed. */
-  signal?: AbortSignal | undefined;
+  signal?: CancelSignal | undefined;
   /** Milliseconds from now until the documents are answered with DEADLINE_EXCEEDED. */
   timeoutMs?: number | undefined;
 }

@@ -1,5 +1,6 @@
 import type { ExecutorLoad } from '../../src/autoscale/load.js';
 import type { Outcome } from '../../src/call.js';
+import type { CancelSignal } from '../../src/cancel.js';
 import { Document } from '../../src/document/document.js';
 import { documentToJson } from '../../src/document/json.js';
 import { peek } from '../../src/document/peek.js';
@@ -27,7 +28,7 @@ export interface FlowRequest {
   docs: readonly Uint8Array[];
   /** Only executors whose name matches from its start (a regular expression); the others pass documents on. */
   targetExecutor?: string | undefined;
-  signal?: AbortSignal | undefined;
+  signal?: CancelSignal | undefined;
   timeoutMs?: number | undefined;
   /** Whose share of the replicas it takes. */
   caller?: string | undefined;

@@ -1,10 +1,11 @@
 import type { Item } from './item.js';
+import type { CancelSignal } from '../../src/cancel.js';
 import { MAX_TIMER_MS } from './patience.js';
 
 /** Settles what is still open when the caller goes away or the time is up; returns a function that stops watching. */
 export function giveUpOn(
   items: readonly Item[],
-  { signal, timeoutMs }: { signal?: AbortSignal | undefined; timeoutMs?: number | undefined },
+  { signal, timeoutMs }: { signal?: CancelSignal | undefined; timeoutMs?: number | undefined },
 ): () => void {
   const settleAll = (code: 'CANCELLED' | 'DEADLINE_EXCEEDED', message: string): void => {
     for (const item of items) item.settle({ error: { code, message } });

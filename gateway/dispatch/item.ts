@@ -1,5 +1,5 @@
+import { Cancellation, type CancelSignal } from '../../src/cancel.js';
 import type { Outcome } from '../../src/call.js';
-import { ClipflowError } from '../../src/errors.js';
 import type { JsonObject } from '../../src/json.js';
 
 /** What must be equal for documents to share a batch. */
@@ -68,12 +68,9 @@ export interface Retry {
   failures: number;
 }
 
-/** Why a batch is given up. One for all: a reason of its own for each, with its stack, costs more than the rest of a batch. */
-const NOBODY_WAITS = new ClipflowError('CANCELLED', 'nobody waits for these documents any more');
-
 /** Documents that go to a replica together. */
 export class Batch {
-  readonly #controller = new AbortController();
+  readonly #given = new Cancellation();
   #waitedFor: number;
 
   constructor(
@@ -91,8 +88,8 @@ export class Batch {
   }
 
   /** Aborts when nobody waits for any of the documents any more. */
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  get signal(): CancelSignal {
+    return this.#given;
   }
 
   /** By priority, settled or not. */
@@ -116,7 +113,7 @@ export class Batch {
   }
 
   giveUp(): void {
-    this.#controller.abort(NOBODY_WAITS);
+    this.#given.abort();
   }
 
   /** What to do after a replica died under this batch. */

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { status as GrpcStatus } from '@grpc/grpc-js';
 import { type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall, type ServiceError } from '@grpc/grpc-js';
+import { Cancellation, type CancelSignal } from '../../src/cancel.js';
 import { decodeDataRequest, encodeDataRequest } from '../../src/document/request.js';
 import { ClipflowError, ERRORS, toClipflowError } from '../../src/errors.js';
 import type { ProtocolAnswer } from '../answer.js';
@@ -75,15 +76,15 @@ async function idleWhileDraining(
 
 /** `JinaSingleDataRequestRPC.process_single_data`: one request, one answer. */
 export async function callOnce(context: ProtocolContext, call: UnaryCall, done: sendUnaryData<Buffer>): Promise<void> {
-  const gone = new AbortController();
+  const gone = new Cancellation();
   const onGone = (): void => gone.abort();
   call.once('cancelled', onGone);
   try {
-    done(null, encode(await answer(context, call, settingsOf(context, call), call.request, gone.signal)));
+    done(null, encode(await answer(context, call, settingsOf(context, call), call.request, gone)));
   } catch (thrown) {
     done(serviceError(toClipflowError(thrown)));
   } finally {
-    // grpc-js says `cancelled` of calls that were answered too; to abort is not cheap, and nobody listens any more.
+    // grpc-js says `cancelled` of calls that were answered too.
     call.off('cancelled', onGone);
   }
 }
@@ -93,7 +94,7 @@ async function answer(
   call: StreamCall | UnaryCall,
   { timeoutMs: wished = Infinity, ...from }: ReturnType<typeof settingsOf>,
   bytes: Buffer,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): Promise<ProtocolAnswer> {
   const timeoutMs = Math.min(wished, Number(call.getDeadline()) - Date.now());
   return answerDataRequest(context, decodeDataRequest(bytes), {
@@ -116,8 +117,7 @@ async function write(call: StreamCall, answered: ProtocolAnswer, signal: AbortSi
  */
 function encode({ response, failure }: ProtocolAnswer): Buffer {
   if (failure && ERRORS[failure.code].http >= 429) throw ClipflowError.fromData(failure);
-  const bytes = encodeDataRequest(response);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return encodeDataRequest(response);
 }
 
 /** Who calls, and what the metadata says: once for all requests of a stream. */

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Cancellation, type CancelSignal } from '../../src/cancel.js';
 import type { Caller } from '../auth/tokens.js';
 import { callSettings, peerOf, type CallOrigin } from '../call-settings.js';
 import type { ProtocolContext } from '../protocol-context.js';
@@ -28,10 +29,10 @@ export function originOf({ tokens }: ProtocolContext, request: FastifyRequest, r
 }
 
 /** Aborts when the caller hangs up before it has its answer. */
-function hangUpSignal(reply: FastifyReply): AbortSignal {
-  const controller = new AbortController();
+function hangUpSignal(reply: FastifyReply): CancelSignal {
+  const gone = new Cancellation();
   reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort();
+    if (!reply.raw.writableFinished) gone.abort();
   });
-  return controller.signal;
+  return gone;
 }

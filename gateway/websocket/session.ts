@@ -1,4 +1,5 @@
 import type { RawData, WebSocket } from 'ws';
+import { Cancellation } from '../../src/cancel.js';
 import { ClipflowError, ERRORS, toClipflowError } from '../../src/errors.js';
 import type { ProtocolAnswer } from '../answer.js';
 import { answerDataRequest, type AnswerOptions } from '../data-request.js';
@@ -31,7 +32,7 @@ export function serveSocket(
   socket: WebSocket,
   codec: SocketCodec,
 ): void {
-  const gone = new AbortController();
+  const gone = new Cancellation();
   let anyFailed = false;
   const answers = new OrderedAnswers(context.flow.gateway.prefetch, async (answer: ProtocolAnswer) => {
     await write(socket, codec, answer);
@@ -62,7 +63,7 @@ export function serveSocket(
     if (!request) return finish();
     socket.pause();
     await answers.push(
-      answerDataRequest(context, request, { protocol: 'websocket', ...from, signal: gone.signal, patient: true }),
+      answerDataRequest(context, request, { protocol: 'websocket', ...from, signal: gone, patient: true }),
     );
     socket.resume();
   };

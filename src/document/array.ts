@@ -16,42 +16,33 @@ export function splitDocuments(array: Uint8Array): Uint8Array[] {
   });
 }
 
-/** Tag and length, which stand before a document's bytes in a DocumentArrayProto. */
-export function frameDocument(doc: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(frameLength(doc));
-  writeFrame(frame, 0, doc);
-  return frame;
-}
-
 /** The bytes of a DocumentArrayProto of these documents. */
 export function joinDocuments(docs: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const doc of docs) length += frameLength(doc) + doc.length;
-  const array = new Uint8Array(length);
-  let at = 0;
-  for (const doc of docs) {
-    at = writeFrame(array, at, doc);
-    array.set(doc, at);
-    at += doc.length;
-  }
+  const array = new Uint8Array(joinedLength(docs));
+  writeDocuments(array, 0, docs);
   return array;
 }
 
-/** As `joinDocuments`, in parts for a writer that gathers: frames and the documents themselves, not copied. */
-export function joinDocumentsParts(docs: readonly Uint8Array[]): Uint8Array[] {
-  return docs.flatMap((doc) => [frameDocument(doc), doc]);
+/** Bytes that `writeDocuments` writes. */
+export function joinedLength(docs: readonly Uint8Array[]): number {
+  return docs.reduce((length, doc) => length + framedLength(doc.length), 0);
 }
 
-function frameLength(doc: Uint8Array): number {
-  let length = 2;
-  for (let rest = doc.length >>> 7; rest > 0; rest >>>= 7) length++;
-  return length;
+/** Bytes of a field of `length` bytes with its tag (of a field up to 15) and its length before it. */
+export function framedLength(length: number): number {
+  let framed = 2 + length;
+  for (let rest = length >>> 7; rest > 0; rest >>>= 7) framed++;
+  return framed;
 }
 
-function writeFrame(into: Uint8Array, at: number, doc: Uint8Array): number {
-  into[at++] = DOCS;
-  let rest = doc.length;
-  for (; rest > 0x7f; rest >>>= 7) into[at++] = (rest & 0x7f) | 0x80;
-  into[at++] = rest;
-  return at;
+/** Writes the DocumentArrayProto of these documents from `at` on. */
+export function writeDocuments(into: Uint8Array, at: number, docs: readonly Uint8Array[]): void {
+  for (const doc of docs) {
+    into[at++] = DOCS;
+    let rest = doc.length;
+    for (; rest > 0x7f; rest >>>= 7) into[at++] = (rest & 0x7f) | 0x80;
+    into[at++] = rest;
+    into.set(doc, at);
+    at += doc.length;
+  }
 }

@@ -1,9 +1,9 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { JsonObject } from '../json.js';
-import { joinDocumentsParts, splitDocuments } from './array.js';
+import { framedLength, joinedLength, splitDocuments, writeDocuments } from './array.js';
 import { readStatus, readTimestamp, writeStatus, writeTimestamp, type Status } from './status.js';
 import { readStruct, writeStruct } from './struct.js';
-import { BYTES, concat, decoding, FieldCursor, merged, tagOf, VARINT } from './wire.js';
+import { BYTES, decoding, FieldCursor, merged, tagOf, VARINT } from './wire.js';
 
 /** HeaderProto of jina 3.15. */
 export interface RequestHeader {
@@ -84,21 +84,19 @@ export function decodeDataRequest(bytes: Uint8Array): DataRequest {
  * Writes a DataRequestProto as the peer answers it: `exec_endpoint`, `target_executor` and `data.docs` are present
  * even when they are empty.
  */
-export function encodeDataRequest(request: DataRequest): Uint8Array {
-  const docs = joinDocumentsParts(request.docs);
-  const docsLength = docs.reduce((length, part) => length + part.length, 0);
-  const docsHead = new BinaryWriter().uint32(DATA_DOCS).uint32(docsLength).finish();
+export function encodeDataRequest(request: DataRequest): Buffer {
+  const docsLength = joinedLength(request.docs);
   const writer = new BinaryWriter();
   writeHeader(writer, request.header);
   const parameters =
     request.parametersBytes ?? reading('DataRequestProto.parameters', () => writeStruct(request.parameters));
   if (request.parametersBytes || parameters.length > 0) writer.uint32(PARAMETERS).bytes(parameters);
   for (const route of request.routes) writeRoute(writer, route);
-  writer
-    .uint32(DATA)
-    .uint32(docsHead.length + docsLength)
-    .raw(docsHead);
-  return concat([writer.finish(), ...docs]);
+  const head = writer.uint32(DATA).uint32(framedLength(docsLength)).uint32(DATA_DOCS).uint32(docsLength).finish();
+  const bytes = Buffer.allocUnsafe(head.length + docsLength);
+  bytes.set(head);
+  writeDocuments(bytes, head.length, request.docs);
+  return bytes;
 }
 
 function readParameters(payloads: readonly Uint8Array[]): Pick<DataRequest, 'parameters' | 'parametersBytes'> {

@@ -1,3 +1,4 @@
+import { Cancellation } from '../cancel.js';
 import { ClipflowError, toClipflowError, type ErrorData } from '../errors.js';
 import { JsonObjectSchema, type JsonObject } from '../json.js';
 import { FRAME_HEAD, FrameType, cutChunks, frameHead, parseFrame, type Frame } from './frame.js';
@@ -44,7 +45,7 @@ interface Outgoing {
 /** Calls and answers in both directions over one link, many at a time. */
 export class Channel {
   #calls = new Map<number, Call>();
-  #handling = new Map<number, AbortController>();
+  #handling = new Map<number, Cancellation>();
   #incoming = new Map<string, { pieces: Uint8Array[]; bytes: number }>();
   #outgoing: Outgoing[] = [];
   #inFlight = 0;
@@ -138,7 +139,7 @@ export class Channel {
     this.#closed = reason;
     clearInterval(this.#heartbeat);
     for (const id of [...this.#calls.keys()]) this.#settle(id)?.reject(reason);
-    for (const controller of this.#handling.values()) controller.abort();
+    for (const cancellation of this.#handling.values()) cancellation.abort();
     this.#handling.clear();
     this.#incoming.clear();
     this.#outgoing = [];
@@ -199,20 +200,20 @@ export class Channel {
   }
 
   async #handle(id: number, bytes: Uint8Array): Promise<void> {
-    const controller = new AbortController();
-    this.#handling.set(id, controller);
+    const cancellation = new Cancellation();
+    this.#handling.set(id, cancellation);
     let type: FrameType = FrameType.reply;
     let answer: Message;
     try {
       const { handler } = this.options;
       if (!handler) throw new ClipflowError('INTERNAL', 'this side of the channel takes no calls');
-      answer = await handler(decodeMessage(bytes), controller.signal);
+      answer = await handler(decodeMessage(bytes), cancellation);
     } catch (error) {
       type = FrameType.error;
       answer = { header: { ...toClipflowError(error).toJSON() }, parts: [] };
     }
     // Queued before the call counts as done, so that an idle channel has nothing left to say.
-    if (!controller.signal.aborted) this.#enqueue(type, id, answer);
+    if (!cancellation.aborted) this.#enqueue(type, id, answer);
     this.#handling.delete(id);
     this.#checkIdle();
   }

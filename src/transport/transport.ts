@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../cancel.js';
 import type { ClipflowError } from '../errors.js';
 import type { JsonObject } from '../json.js';
 import type { ModelInfo } from '../model-info.js';
@@ -36,7 +37,7 @@ export interface Message {
   parts: readonly Uint8Array[];
 }
 
-export type Handler = (message: Message, signal: AbortSignal) => Promise<Message>;
+export type Handler = (message: Message, signal: CancelSignal) => Promise<Message>;
 
 /** What a replica says of itself. */
 export interface ReplicaInfo {
@@ -64,7 +65,7 @@ export type StaticInfo = Omit<ReplicaInfo, 'outstanding'>;
 
 export interface CallOptions {
   /** Gives the call up on both sides; the promise rejects with CANCELLED. */
-  signal?: AbortSignal;
+  signal?: CancelSignal;
   /** Milliseconds until the call is given up on both sides with DEADLINE_EXCEEDED. */
   timeoutMs?: number;
 }

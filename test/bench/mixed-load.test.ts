@@ -59,7 +59,7 @@ class FaultyServer implements AsyncDisposable {
         .digest();
       return new Document({ id, embedding: NdArray.fromFloat32(Float32Array.from(hash)) });
     });
-    return Buffer.from(encodeDataRequest({ ...request, docs: this.fault(docs).map((doc) => doc.toBytes()) }));
+    return encodeDataRequest({ ...request, docs: this.fault(docs).map((doc) => doc.toBytes()) });
   }
 }
 

@@ -78,10 +78,10 @@ import { decodeDataRequest, encodeDataRequest } from '/app/dist/src/document/req
 const host = process.env.GATEWAY;
 const counts = { grpc: 0, http: 0, failures: [] };
 const asIs = (bytes) => bytes;
-const request = Buffer.from(encodeDataRequest({
+const request = encodeDataRequest({
   header: { requestId: 'load', execEndpoint: '/encode' }, parameters: {}, routes: [],
   docs: ['a red circle', 'two hearts'].map((text) => new Document({ text }).toBytes()),
-}));
+});
 async function overGrpc() {
   const client = new grpc.Client(host, grpc.credentials.createInsecure());
   const path = '/jina.JinaSingleDataRequestRPC/process_single_data';

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { CancelSignal } from '../../src/cancel.js';
 import { openTransport } from '../../src/transport/open.js';
 import type { Message, StaticInfo } from '../../src/transport/transport.js';
 
@@ -11,12 +12,12 @@ const [address = '', namespace = '', id = ''] = process.argv.slice(2);
 
 let held = 0;
 
-async function handle(message: Message, signal: AbortSignal): Promise<Message> {
+async function handle(message: Message, signal: CancelSignal): Promise<Message> {
   held += 1;
   return answer(message, signal).finally(() => (held -= 1));
 }
 
-async function answer(message: Message, signal: AbortSignal): Promise<Message> {
+async function answer(message: Message, signal: CancelSignal): Promise<Message> {
   const { op, ms, nonce } = message.header;
   process.send?.({ event: 'taken', op, nonce });
   signal.addEventListener('abort', () => process.send?.({ event: 'aborted', op, nonce }));

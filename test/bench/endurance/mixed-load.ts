@@ -125,7 +125,7 @@ export class MixedLoad {
       routes: [],
       docs,
     });
-    return { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), ids, contents: wanted };
+    return { bytes, ids, contents: wanted };
   }
 
   /** None of its documents was answered. */

@@ -11,11 +11,10 @@ export type Peer = { kind: 'grpc'; address: string } | { kind: 'nats'; address: 
 
 /** What is called with, whoever is called: a request of one short text. */
 export function requestBytes(): Buffer {
-  const bytes = encodeDataRequest({
+  return encodeDataRequest({
     header: { requestId: 'd3b07384d113edec49eaa6238ad5ff00', execEndpoint: '/encode' },
     parameters: {},
     routes: [],
     docs: [new Document({ text: 'a red circle on a blue square' }).toBytes()],
   });
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -22,7 +22,7 @@ async function embed(bytes: Buffer): Promise<Buffer> {
   const first = await bare.prepare([contentOf(document)], model)();
   document.blob = undefined;
   document.embedding = NdArray.fromFloat32(Float32Array.from(first()));
-  return Buffer.from(encodeDataRequest({ ...request, docs: [document.toBytes()] }));
+  return encodeDataRequest({ ...request, docs: [document.toBytes()] });
 }
 
 function contentOf({ text, blob }: Document): Content {

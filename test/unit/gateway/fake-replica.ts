@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
 import { decodeCall, encodeOutcomes, type Call, type Outcome } from '../../../src/call.js';
+import type { CancelSignal } from '../../../src/cancel.js';
 import { ClipflowError, type ErrorCode } from '../../../src/errors.js';
 import type {
   CallOptions,
@@ -23,7 +24,7 @@ export class HeldCall implements Call {
   constructor(
     private readonly replica: FakeReplica,
     message: Message,
-    readonly signal: AbortSignal | undefined,
+    readonly signal: CancelSignal | undefined,
   ) {
     ({ endpoint: this.endpoint, parameters: this.parameters, docs: this.docs } = decodeCall(message));
     this.answered = new Promise((resolve, reject) => {

@@ -12,13 +12,12 @@ export function openGrpc(url: string): Contender {
   const client = new Client(new URL(url).host, credentials.createInsecure(), { 'grpc.max_receive_message_length': -1 });
   return {
     prepare: (batch, model) => {
-      const encoded = encodeDataRequest({
+      const request = encodeDataRequest({
         header: { requestId: 'bench', execEndpoint: ENDPOINTS[model] },
         parameters: { drop_image_content: true },
         routes: [],
         docs: batch.map(toBytes),
       });
-      const request = Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength);
       return async () => {
         const bytes = await new Promise<Buffer>((resolve, reject) => {
           client.makeUnaryRequest(METHOD, asIs, asIs, request, (error, answer) => {
