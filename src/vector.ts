@@ -13,6 +13,13 @@ export function cosine(a: Float32Array, b: Float32Array): number {
 /** The vector at length 1; one of zeros stays as it is. */
 export function toUnitLength(vector: Float32Array): Float32Array {
   let squares = 0;
-  for (const value of vector) squares += value * value;
-  return squares === 0 ? vector : vector.map((value) => value / Math.sqrt(squares));
+  for (let i = 0; i < vector.length; i++) {
+    const value = vector[i] ?? 0;
+    squares += value * value;
+  }
+  if (squares === 0) return vector;
+  const length = Math.sqrt(squares);
+  const unit = new Float32Array(vector.length);
+  for (let i = 0; i < unit.length; i++) unit[i] = (vector[i] ?? 0) / length;
+  return unit;
 }
