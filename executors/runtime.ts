@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import { abortSignalOf, type CancelSignal } from '../src/cancel.js';
 import { decodeCall, encodeOutcomes, type Outcome } from '../src/call.js';
+import { abortSignalOf, type CancelSignal } from '../src/cancel.js';
 import { Document } from '../src/document/document.js';
 import { ClipflowError, toClipflowError, type ErrorData } from '../src/errors.js';
 import type { Message } from '../src/transport/transport.js';

@@ -1,5 +1,5 @@
-import type { Item } from './item.js';
 import type { CancelSignal } from '../../src/cancel.js';
+import type { Item } from './item.js';
 import { MAX_TIMER_MS } from './patience.js';
 
 /** Settles what is still open when the caller goes away or the time is up; returns a function that stops watching. */

@@ -1,5 +1,5 @@
-import { Cancellation, type CancelSignal } from '../../src/cancel.js';
 import type { Outcome } from '../../src/call.js';
+import { Cancellation, type CancelSignal } from '../../src/cancel.js';
 import type { JsonObject } from '../../src/json.js';
 
 /** What must be equal for documents to share a batch. */

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { status as GrpcStatus } from '@grpc/grpc-js';
 import { type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall, type ServiceError } from '@grpc/grpc-js';
-import { Cancellation, type CancelSignal } from '../../src/cancel.js';
+import { abortSignalOf, Cancellation, type CancelSignal } from '../../src/cancel.js';
 import { decodeDataRequest, encodeDataRequest } from '../../src/document/request.js';
 import { ClipflowError, ERRORS, toClipflowError } from '../../src/errors.js';
 import type { ProtocolAnswer } from '../answer.js';
@@ -20,14 +20,15 @@ type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 
 /** `JinaRPC.Call`: a stream of requests, answered in their order. */
 export async function callStream(context: ProtocolContext, call: StreamCall): Promise<void> {
-  const signal = cancelSignal(call);
+  const gone = cancellationOf(call);
+  const signal = abortSignalOf(gone);
   const answers = new OrderedAnswers(context.flow.gateway.prefetch, (answer: ProtocolAnswer) =>
     write(call, answer, signal),
   );
   const serve = async (): Promise<void> => {
     const from = settingsOf(context, call);
     for await (const bytes of call.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      await answers.push(answer(context, call, from, bytes, signal));
+      await answers.push(answer(context, call, from, bytes, gone));
       if (signal.aborted) return;
     }
     await answers.end();
@@ -76,16 +77,11 @@ async function idleWhileDraining(
 
 /** `JinaSingleDataRequestRPC.process_single_data`: one request, one answer. */
 export async function callOnce(context: ProtocolContext, call: UnaryCall, done: sendUnaryData<Buffer>): Promise<void> {
-  const gone = new Cancellation();
-  const onGone = (): void => gone.abort();
-  call.once('cancelled', onGone);
   try {
+    const gone = cancellationOf(call);
     done(null, encode(await answer(context, call, settingsOf(context, call), call.request, gone)));
   } catch (thrown) {
     done(serviceError(toClipflowError(thrown)));
-  } finally {
-    // grpc-js says `cancelled` of calls that were answered too.
-    call.off('cancelled', onGone);
   }
 }
 
@@ -126,10 +122,11 @@ function settingsOf({ tokens }: ProtocolContext, call: StreamCall | UnaryCall) {
   return { caller: tokens.check(metadata('authorization')), peer: call.getPeer(), ...callSettings(metadata) };
 }
 
-function cancelSignal(call: StreamCall): AbortSignal {
-  const controller = new AbortController();
-  call.on('cancelled', () => controller.abort());
-  return controller.signal;
+/** grpc-js says `cancelled` of calls that were answered too: nobody listens any more by then. */
+function cancellationOf(call: StreamCall | UnaryCall): Cancellation {
+  const gone = new Cancellation();
+  call.once('cancelled', () => gone.abort());
+  return gone;
 }
 
 export function serviceError(error: ClipflowError): Partial<ServiceError> {

@@ -16,13 +16,6 @@ export function splitDocuments(array: Uint8Array): Uint8Array[] {
   });
 }
 
-/** The bytes of a DocumentArrayProto of these documents. */
-export function joinDocuments(docs: readonly Uint8Array[]): Uint8Array {
-  const array = new Uint8Array(joinedLength(docs));
-  writeDocuments(array, 0, docs);
-  return array;
-}
-
 /** Bytes that `writeDocuments` writes. */
 export function joinedLength(docs: readonly Uint8Array[]): number {
   return docs.reduce((length, doc) => length + framedLength(doc.length), 0);

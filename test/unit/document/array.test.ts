@@ -2,7 +2,7 @@ import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ClipflowError } from '../../../src/errors.js';
-import { framedLength, joinDocuments, splitDocuments } from '../../../src/document/array.js';
+import { framedLength, joinedLength, splitDocuments, writeDocuments } from '../../../src/document/array.js';
 import { Document } from '../../../src/document/document.js';
 import { ARRAY, content, DOCUMENT, oracleDecode, oracleEncode, plainInit } from './support.js';
 
@@ -10,6 +10,12 @@ const documents = fc.array(
   fc.tuple(plainInit, content).map(([plain, held]) => new Document({ ...plain, ...held }).toBytes()),
   { maxLength: 6 },
 );
+
+function joinDocuments(docs: readonly Uint8Array[]): Uint8Array {
+  const array = new Uint8Array(joinedLength(docs));
+  writeDocuments(array, 0, docs);
+  return array;
+}
 
 describe('a DocumentArrayProto as bytes', () => {
   test('joining bytes equals encoding the decoded documents', () => {
