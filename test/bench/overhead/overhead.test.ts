@@ -7,7 +7,13 @@ describe('overhead', () => {
   test('measures each contender with 1, 8 and 64 calls under way, beside the bare gRPC echo', async () => {
     const rows = await measureOverhead({ rounds: 2, legSeconds: 0.2, warmUpSeconds: 0.2 });
 
-    const contenders = ['bare gRPC echo', 'bare NATS request', 'clipflow, embedded', 'clipflow, NATS'];
+    const contenders = [
+      'bare gRPC echo',
+      'bare NATS request',
+      'bare gRPC to NATS relay',
+      'clipflow, embedded',
+      'clipflow, NATS',
+    ];
     assert.deepEqual(
       rows.map(({ contender, inFlight }) => [contender, inFlight]),
       [1, 8, 64].flatMap((inFlight) => contenders.map((contender) => [contender, inFlight])),

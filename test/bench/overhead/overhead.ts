@@ -31,18 +31,20 @@ const BARE_GRPC = 'bare gRPC echo';
 /** An identity executor behind the whole stack beside bare echoes, all in one run, a leg of each in turn. */
 export async function measureOverhead({ rounds, legSeconds, warmUpSeconds }: OverheadEffort): Promise<Overhead[]> {
   await using nats = await NatsServer.start();
-  await using grpcEcho = await Child.start(new URL('./echo-process.js', import.meta.url), 'grpc');
-  await using _natsEcho = await Child.start(new URL('./echo-process.js', import.meta.url), 'nats', nats.address);
+  await using grpcEcho = await startEcho('grpc');
+  await using _natsEcho = await startEcho('nats', nats.address);
+  await using relay = await startEcho('relay', nats.address);
   await using embedded = await startFlow('embedded');
   await using overNats = await startFlow(nats.address);
-  const { port } = grpcEcho.hello as { port: number };
-  await using bareGrpc = await startCaller({ kind: 'grpc', address: `127.0.0.1:${port}` });
+  await using bareGrpc = await startCaller({ kind: 'grpc', address: addressOf(grpcEcho) });
   await using bareNats = await startCaller({ kind: 'nats', address: nats.address });
+  await using bareRelay = await startCaller({ kind: 'grpc', address: addressOf(relay) });
   await using stackEmbedded = await startCaller({ kind: 'grpc', address: new URL(embedded.url).host });
   await using stackNats = await startCaller({ kind: 'grpc', address: new URL(overNats.url).host });
   const callers = new Map([
     [BARE_GRPC, bareGrpc],
     ['bare NATS request', bareNats],
+    ['bare gRPC to NATS relay', bareRelay],
     ['clipflow, embedded', stackEmbedded],
     ['clipflow, NATS', stackNats],
   ]);
@@ -89,6 +91,14 @@ function startFlow(transport: string): Promise<FlowProcess> {
     text: `executors: [{name: identity, uses: ${JSON.stringify(executor)}}]`,
     args: ['--transport', transport],
   });
+}
+
+function startEcho(...kind: ['grpc'] | ['nats' | 'relay', address: string]): Promise<Child> {
+  return Child.start(new URL('./echo-process.js', import.meta.url), ...kind);
+}
+
+function addressOf({ hello }: Child): string {
+  return `127.0.0.1:${(hello as { port: number }).port}`;
 }
 
 function startCaller(peer: Peer): Promise<Child> {
