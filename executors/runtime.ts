@@ -3,6 +3,7 @@ import { decodeCall, encodeOutcomes, type Outcome } from '../src/call.js';
 import { abortSignalOf, type CancelSignal } from '../src/cancel.js';
 import { Document } from '../src/document/document.js';
 import { ClipflowError, toClipflowError, type ErrorData } from '../src/errors.js';
+import type { JsonObject } from '../src/json.js';
 import type { Message } from '../src/transport/transport.js';
 import type { CallContext, Executor, RequestMethod } from './executor.js';
 
@@ -85,24 +86,14 @@ export class ExecutorRuntime {
     }
   }
 
-  async #run(parts: readonly Uint8Array[], { endpoint, parameters, signal }: RunContext): Promise<Outcome[]> {
+  async #run(parts: readonly Uint8Array[], context: RunContext): Promise<Outcome[]> {
+    const { endpoint } = context;
     const name = this.executor.constructor.name;
     const method = this.#methods.get(endpoint) ?? this.#methods.get(DEFAULT_ENDPOINT);
     if (!method) throw new ClipflowError('UNKNOWN_ENDPOINT', `${name} does not serve "${endpoint}"`);
     const docs = parts.map((part) => Document.fromBytes(part));
-    const errors = new Map<number, ErrorData>();
-    const counts = new Map<number, number>();
-    let abortSignal: AbortSignal | undefined;
-    const answered =
-      (await method(docs, {
-        endpoint,
-        parameters,
-        get signal() {
-          return (abortSignal ??= abortSignalOf(signal)); // Made for whoever looks: few do.
-        },
-        fail: (index, error) => void errors.set(index, error),
-        count: (index, tokens) => void counts.set(index, (counts.get(index) ?? 0) + tokens),
-      })) ?? docs;
+    const run = new Run(context);
+    const answered = (await method(docs, run)) ?? docs;
     if (answered.length !== docs.length) {
       throw new ClipflowError(
         'EXECUTOR_FAILED',
@@ -110,10 +101,39 @@ export class ExecutorRuntime {
       );
     }
     return answered.map((doc, index) => {
-      const error = errors.get(index);
+      const error = run.errors.get(index);
       if (error) return { error };
-      const tokens = counts.get(index);
+      const tokens = run.tokens.get(index);
       return tokens === undefined ? { doc: doc.toBytes() } : { doc: doc.toBytes(), tokens };
     });
   }
+}
+
+/** One run of a method: what it is told, and what it tells of single documents. */
+class Run implements CallContext {
+  readonly endpoint: string;
+  readonly parameters: JsonObject;
+  readonly errors = new Map<number, ErrorData>();
+  readonly tokens = new Map<number, number>();
+  readonly #given: CancelSignal;
+  #signal: AbortSignal | undefined;
+
+  constructor({ endpoint, parameters, signal }: RunContext) {
+    this.endpoint = endpoint;
+    this.parameters = parameters;
+    this.#given = signal;
+  }
+
+  /** Made for whoever looks: few do. */
+  get signal(): AbortSignal {
+    return (this.#signal ??= abortSignalOf(this.#given));
+  }
+
+  readonly fail = (index: number, error: ErrorData): void => {
+    this.errors.set(index, error);
+  };
+
+  readonly count = (index: number, tokens: number): void => {
+    this.tokens.set(index, (this.tokens.get(index) ?? 0) + tokens);
+  };
 }

@@ -47,7 +47,14 @@ export function failureAnswer(request: DataRequest, error: ErrorData): DataReque
 
 /** The target is not echoed, as published. */
 function answerHeader({ header }: DataRequest): RequestHeader {
-  return { ...header, targetExecutor: '' };
+  const { requestId, execEndpoint, status, timeout } = header;
+  return {
+    requestId,
+    execEndpoint,
+    targetExecutor: '',
+    ...(status && { status }),
+    ...(timeout !== undefined && { timeout }),
+  };
 }
 
 function statusOf(error: ErrorData, text: string, failed: readonly { index: number; error: ErrorData }[] = []): Status {

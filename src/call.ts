@@ -37,7 +37,8 @@ export function encodeCall({ endpoint, parameters, docs }: Call): Message {
 }
 
 export function decodeCall(message: Message): Call {
-  return { ...CallHeader.parse(message.header), docs: message.parts };
+  const { endpoint, parameters } = CallHeader.parse(message.header);
+  return { endpoint, parameters, docs: message.parts };
 }
 
 /**

@@ -154,13 +154,13 @@ function isImage(doc: Document): boolean {
 
 /** The texts with their ids; those that have none fail. */
 function tokenize(model: ClipModel, leaves: readonly Leaf[], context: CallContext): (Leaf & { ids: Int32Array })[] {
-  return leaves.flatMap((leaf) => {
+  return leaves.flatMap(({ doc, root }) => {
     try {
-      const ids = model.tokenize(leaf.doc);
-      context.count(leaf.root, ids.length);
-      return [{ ...leaf, ids }];
+      const ids = model.tokenize(doc);
+      context.count(root, ids.length);
+      return [{ doc, root, ids }];
     } catch (error) {
-      context.fail(leaf.root, toClipflowError(error).toJSON());
+      context.fail(root, toClipflowError(error).toJSON());
       return [];
     }
   });

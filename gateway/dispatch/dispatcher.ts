@@ -181,6 +181,7 @@ export class Dispatcher {
 
   async #run(slot: Slot, batch: Batch): Promise<void> {
     const { lane, items } = batch;
+    const { endpoint, parameters } = lane;
     const started = performance.now();
     const patience = this.#patience.of(lane, items.length);
     const timer = setTimeout(() => this.#hung(slot, batch), patience).unref();
@@ -189,7 +190,7 @@ export class Dispatcher {
     slot.take(batch);
     this.observer.batchSent(items.length);
     try {
-      const call = encodeCall({ ...lane, docs: items.map((item) => item.doc) });
+      const call = encodeCall({ endpoint, parameters, docs: items.map((item) => item.doc) });
       const answer = await slot.replica.call(call, { signal: batch.signal });
       const { outcomes, held } = decodeOutcomes(answer, items.length);
       const ms = performance.now() - started;

@@ -48,7 +48,8 @@ export interface FlowAnswer {
 /** What a node of the graph lets out: undefined is a document that its `when` keeps out of the branch. */
 type NodeOutput = readonly (Outcome | undefined)[];
 
-interface RunningRequest extends FlowRequest {
+interface RunningRequest {
+  request: FlowRequest;
   target: RegExp | undefined;
   deadline: number | undefined;
   routes: Route[];
@@ -140,12 +141,12 @@ export class FlowDispatch {
     this.#checkEndpoint(endpoint);
     const gatewayRoute: Route = { executor: GATEWAY, startTime: now() };
     const running: RunningRequest = {
-      ...request,
+      request,
       target: targetExecutor ? targetPattern(targetExecutor) : undefined,
       deadline: timeoutMs === undefined ? undefined : performance.now() + timeoutMs,
       routes: [gatewayRoute],
     };
-    const outcomes = await this.#withRoom(running, () => this.#runGraph(running));
+    const outcomes = await this.#withRoom(request, () => this.#runGraph(running));
     // Whole milliseconds, and at least one: clip-client divides by them.
     gatewayRoute.endTime = Math.max(now(), (gatewayRoute.startTime ?? 0) + 1);
     const failed = outcomes.filter((outcome) => 'error' in outcome).length;
@@ -165,28 +166,30 @@ export class FlowDispatch {
     }
   }
 
-  async #runGraph(request: RunningRequest): Promise<Outcome[]> {
+  async #runGraph(running: RunningRequest): Promise<Outcome[]> {
     const { nodes, ends } = this.flow.graph;
+    const { docs } = running.request;
     const outputs = new Map<string, Promise<NodeOutput>>();
-    outputs.set(GATEWAY, Promise.resolve(request.docs.map((doc) => ({ doc }))));
+    outputs.set(GATEWAY, Promise.resolve(docs.map((doc) => ({ doc }))));
     const outputOf = (name: string): Promise<NodeOutput> => outputs.get(name) ?? Promise.resolve([]);
     const joined = async (names: readonly string[]): Promise<NodeOutput> =>
       join(await Promise.all(names.map(outputOf)));
     for (const { name, needs } of nodes) {
       const executor = this.flow.executors.find((one) => one.name === name);
       if (!executor) continue;
-      const output = joined(needs).then((input) => this.#runNode(executor, input, request));
+      const output = joined(needs).then((input) => this.#runNode(executor, input, running));
       output.catch(() => {}); // Reported by whoever awaits the ends.
       outputs.set(name, output);
     }
     // A document that no branch let through comes back as it was sent.
-    return (await joined(ends)).map((outcome, index) => outcome ?? { doc: request.docs[index] ?? new Uint8Array() });
+    return (await joined(ends)).map((outcome, index) => outcome ?? { doc: docs[index] ?? new Uint8Array() });
   }
 
-  async #runNode(executor: ExecutorConfig, input: NodeOutput, request: RunningRequest): Promise<NodeOutput> {
+  async #runNode(executor: ExecutorConfig, input: NodeOutput, running: RunningRequest): Promise<NodeOutput> {
+    const { request, target, routes } = running;
     const route: Route = { executor: executor.name, startTime: now() };
-    request.routes.push(route);
-    if (request.target && !request.target.test(executor.name)) return input;
+    routes.push(route);
+    if (target && !target.test(executor.name)) return input;
     const output: (Outcome | undefined)[] = [...input];
     if (this.#serves(executor.name, request.endpoint) !== false) {
       const indexes: number[] = [];
@@ -200,7 +203,7 @@ export class FlowDispatch {
         indexes.push(index);
         work.push({ doc: outcome.doc, kind: peek(outcome.doc).kind });
       });
-      const compute = (docs: readonly Work[]): Promise<NodeOutput> => this.#submit(executor, docs, request);
+      const compute = (docs: readonly Work[]): Promise<NodeOutput> => this.#submit(executor, docs, running);
       const outcomes = await (this.cache?.through(executor.name, request, work, compute) ?? compute(work));
       indexes.forEach((index, position) => (output[index] = counted(input[index], outcomes[position])));
     }
@@ -208,8 +211,9 @@ export class FlowDispatch {
     return output;
   }
 
-  async #submit(executor: ExecutorConfig, work: readonly Work[], request: RunningRequest): Promise<NodeOutput> {
-    const { endpoint, parameters, caller, priority, signal, deadline } = request;
+  async #submit(executor: ExecutorConfig, work: readonly Work[], running: RunningRequest): Promise<NodeOutput> {
+    const { request, deadline } = running;
+    const { endpoint, parameters, caller, priority, signal } = request;
     const left = deadline === undefined ? Infinity : Math.max(0, deadline - performance.now());
     const timeoutMs = Math.min(left, executor.timeoutSendMs ?? Infinity);
     const options = {

@@ -1,3 +1,4 @@
+import { takeFirst } from '../../src/list.js';
 import { FairQueue } from './fair-queue.js';
 import { Batch, type Item, type LaneSpec, type Priority } from './item.js';
 
@@ -15,6 +16,7 @@ export interface BulkRoom {
 }
 
 interface Lane {
+  key: string;
   spec: LaneSpec;
   queues: Record<Priority, FairQueue>;
 }
@@ -22,20 +24,20 @@ interface Lane {
 /** What waits for one executor: a lane for each kind of batch, and batches to try again before all. */
 export class Lanes {
   /** The one that was served longest ago first. */
-  #lanes = new Map<string, Lane>();
+  #lanes: Lane[] = [];
   #again: Batch[] = [];
   /** Interactive batches since the last one of bulk work. */
   #withoutBulk = 0;
 
   get empty(): boolean {
-    return this.#lanes.size === 0 && this.#again.length === 0;
+    return this.#lanes.length === 0 && this.#again.length === 0;
   }
 
   push(key: string, item: Item): void {
-    let lane = this.#lanes.get(key);
+    let lane = this.#lanes.find((one) => one.key === key);
     if (!lane) {
-      lane = { spec: item.lane, queues: { interactive: new FairQueue(), bulk: new FairQueue() } };
-      this.#lanes.set(key, lane);
+      lane = { key, spec: item.lane, queues: { interactive: new FairQueue(), bulk: new FairQueue() } };
+      this.#lanes.push(lane);
     }
     lane.queues[item.priority].push(item);
   }
@@ -67,14 +69,12 @@ export class Lanes {
     const order: Priority[] = bulkFirst ? ['bulk', 'interactive'] : ['interactive', 'bulk'];
     for (const priority of order) {
       if (priority === 'bulk' && !bulkFirst && !room.only) continue;
-      for (const [key, lane] of this.#lanes) {
-        if (!lane.queues[priority].peek()) continue;
-        const items = fill(lane, order, size, room.documents(lane.spec));
-        this.#lanes.delete(key);
-        if (waits(lane)) this.#lanes.set(key, lane);
-        this.#withoutBulk = priority === 'bulk' ? 0 : this.#withoutBulk + 1;
-        return new Batch(lane.spec, items);
-      }
+      const lane = takeFirst(this.#lanes, ({ queues }) => queues[priority].peek() !== undefined);
+      if (!lane) continue;
+      const items = fill(lane, order, size, room.documents(lane.spec));
+      if (waits(lane)) this.#lanes.push(lane);
+      this.#withoutBulk = priority === 'bulk' ? 0 : this.#withoutBulk + 1;
+      return new Batch(lane.spec, items);
     }
     return undefined;
   }
@@ -82,7 +82,7 @@ export class Lanes {
   /** Everything that waits and is not settled. */
   *items(): Generator<Item> {
     for (const batch of this.#again) yield* batch.items.filter((item) => !item.settled);
-    for (const { queues } of this.#lanes.values()) {
+    for (const { queues } of this.#lanes) {
       yield* queues.interactive;
       yield* queues.bulk;
     }
@@ -91,7 +91,7 @@ export class Lanes {
   /** What was cancelled or has expired is never computed. */
   #dropSettled(): void {
     this.#again = this.#again.filter((batch) => !batch.items.every((item) => item.settled));
-    for (const [key, lane] of this.#lanes) if (!waits(lane)) this.#lanes.delete(key);
+    this.#lanes = this.#lanes.filter(waits);
   }
 }
 

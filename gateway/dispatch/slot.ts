@@ -1,3 +1,4 @@
+import { takeFirst } from '../../src/list.js';
 import type { Replica } from '../../src/transport/transport.js';
 import { Circuit } from './circuit.js';
 import type { Batch } from './item.js';
@@ -8,9 +9,9 @@ const MAX_LATE = 4;
 /** What a dispatcher knows of one replica: the batches that it gave to it, and whether it gets more. */
 export class Slot {
   readonly circuit: Circuit;
-  #running = new Set<Batch>();
+  #running: Batch[] = [];
   /** Batches whose documents were given to another replica, as this one did not answer in time. */
-  #late = new Set<Batch>();
+  #late: Batch[] = [];
   /** Documents of other gateways that the replica had when it last told. */
   #others = 0;
 
@@ -53,23 +54,22 @@ export class Slot {
 
   /** @param alone for a batch that nothing else may run beside */
   hasRoom(alone: boolean): boolean {
-    if (!this.ready || [...this.#running].some(({ suspect }) => suspect)) return false;
+    if (!this.ready || this.#running.some(({ suspect }) => suspect)) return false;
     // What others gave it is computed while ours is prepared: a second one of ours would only wait there.
     const single = alone || this.circuit.trying || this.shared;
-    return this.#running.size < (single ? 1 : this.replica.info.credit);
+    return this.#running.length < (single ? 1 : this.replica.info.credit);
   }
 
   take(batch: Batch): void {
-    this.#running.add(batch);
+    this.#running.push(batch);
   }
 
   /** The batch is in other hands; its answer still tells that the replica lives. */
   hung(batch: Batch): void {
     this.circuit.hung();
-    this.#running.delete(batch);
-    this.#late.add(batch);
-    const [oldest] = this.#late;
-    if (this.#late.size > MAX_LATE) oldest?.giveUp();
+    takeFirst(this.#running, (one) => one === batch);
+    this.#late.push(batch);
+    if (this.#late.length > MAX_LATE) this.#late[0]?.giveUp();
   }
 
   /** Nobody waits for the batch any more, after `ms`. True when the replica hangs: short deadlines must not hide it. */
@@ -78,11 +78,10 @@ export class Slot {
   }
 
   isLate(batch: Batch): boolean {
-    return this.#late.has(batch);
+    return this.#late.includes(batch);
   }
 
   release(batch: Batch): void {
-    this.#running.delete(batch);
-    this.#late.delete(batch);
+    for (const batches of [this.#running, this.#late]) takeFirst(batches, (one) => one === batch);
   }
 }

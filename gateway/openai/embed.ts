@@ -62,11 +62,11 @@ export async function embedEach(
   const call = { protocol: 'openai', endpoint: route, caller: origin.caller, documents: contents.length } as const;
   return accounted(context, call, async () => {
     const { outcomes } = await context.dispatch.post({
-      ...origin,
       endpoint: model.info.endpoint,
       parameters: {},
       docs: contents.map(({ doc }) => doc),
       targetExecutor: context.models.target(model),
+      ...origin,
       caller: shareOf(context, origin),
     });
     let tokens = 0;

@@ -1,6 +1,7 @@
 import { Cancellation } from '../cancel.js';
 import { ClipflowError, toClipflowError, type ErrorData } from '../errors.js';
 import { JsonObjectSchema, type JsonObject } from '../json.js';
+import { takeFirst } from '../list.js';
 import { FRAME_HEAD, FrameType, cutChunks, frameHead, parseFrame, type Frame } from './frame.js';
 import { decodeMessage, encodeMessage } from './message.js';
 import type { CallOptions, Handler, Message } from './transport.js';
@@ -30,6 +31,7 @@ const PING_INTERVAL_MS = 500;
 const MAX_SILENT_PINGS = 20;
 
 interface Call {
+  id: number;
   resolve: (message: Message) => void;
   reject: (error: ClipflowError) => void;
   release: () => void;
@@ -44,8 +46,8 @@ interface Outgoing {
 
 /** Calls and answers in both directions over one link, many at a time. */
 export class Channel {
-  #calls = new Map<number, Call>();
-  #handling = new Map<number, Cancellation>();
+  #calls: Call[] = [];
+  #handling: { id: number; cancellation: Cancellation }[] = [];
   #incoming = new Map<string, { pieces: Uint8Array[]; bytes: number }>();
   #outgoing: Outgoing[] = [];
   #inFlight = 0;
@@ -85,7 +87,7 @@ export class Channel {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
       };
-      this.#calls.set(id, { resolve, reject, release });
+      this.#calls.push({ id, resolve, reject, release });
       this.#enqueue(FrameType.request, id, message);
     });
   }
@@ -107,7 +109,7 @@ export class Channel {
         return;
       case FrameType.cancel:
         this.#incoming.delete(`${FrameType.request}:${frame.id}`);
-        this.#handling.get(frame.id)?.abort();
+        this.#handling.find(({ id }) => id === frame.id)?.cancellation.abort();
         return;
       case FrameType.ping:
         this.#control(FrameType.pong, 0);
@@ -138,9 +140,8 @@ export class Channel {
     if (this.#closed) return;
     this.#closed = reason;
     clearInterval(this.#heartbeat);
-    for (const id of [...this.#calls.keys()]) this.#settle(id)?.reject(reason);
-    for (const cancellation of this.#handling.values()) cancellation.abort();
-    this.#handling.clear();
+    for (const { id } of [...this.#calls]) this.#settle(id)?.reject(reason);
+    for (const { cancellation } of this.#handling.splice(0)) cancellation.abort();
     this.#incoming.clear();
     this.#outgoing = [];
     this.#checkIdle();
@@ -201,7 +202,7 @@ export class Channel {
 
   async #handle(id: number, bytes: Uint8Array): Promise<void> {
     const cancellation = new Cancellation();
-    this.#handling.set(id, cancellation);
+    this.#handling.push({ id, cancellation });
     let type: FrameType = FrameType.reply;
     let answer: Message;
     try {
@@ -214,15 +215,13 @@ export class Channel {
     }
     // Queued before the call counts as done, so that an idle channel has nothing left to say.
     if (!cancellation.aborted) this.#enqueue(type, id, answer);
-    this.#handling.delete(id);
+    takeFirst(this.#handling, (one) => one.cancellation === cancellation);
     this.#checkIdle();
   }
 
   #settle(id: number): Call | undefined {
-    const call = this.#calls.get(id);
-    if (!call) return undefined;
-    this.#calls.delete(id);
-    call.release();
+    const call = takeFirst(this.#calls, (one) => one.id === id);
+    call?.release();
     return call;
   }
 
@@ -270,7 +269,7 @@ export class Channel {
   }
 
   #isIdle(): boolean {
-    return this.#handling.size === 0 && this.#outgoing.length === 0;
+    return this.#handling.length === 0 && this.#outgoing.length === 0;
   }
 
   #checkIdle(): void {

@@ -114,7 +114,7 @@ function targetOf({ width, height }: Source, { size, resize }: ImageTransform): 
   };
   const left = roundHalfEven((to.width - size) / 2);
   const top = roundHalfEven((to.height - size) / 2);
-  return { ...to, left, top, cropWidth: size, cropHeight: size };
+  return { left, top, cropWidth: size, cropHeight: size, ...to };
 }
 
 function roundHalfEven(value: number): number {
