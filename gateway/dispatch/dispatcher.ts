@@ -6,7 +6,7 @@ import type { Replica } from '../../src/transport/transport.js';
 import { BulkPace } from './bulk-pace.js';
 import { giveUpOn } from './give-up.js';
 import { Hedge } from './hedge.js';
-import { Item, type Batch, type LaneSpec, type Priority, type Retry, type Share } from './item.js';
+import { Item, laneSpec, type Batch, type LaneSpec, type Priority, type Retry, type Share } from './item.js';
 import { Lanes } from './lanes.js';
 import { MAX_TIMER_MS, Patience } from './patience.js';
 import type { Slot } from './slot.js';
@@ -125,20 +125,21 @@ export class Dispatcher {
       return await new Promise<Outcome[]>((resolve) => {
         const outcomes = new Array<Outcome>(work.length);
         let open = work.length;
-        const parameters = JSON.stringify(options.parameters);
-        const { caller = '', priority = 'interactive' } = options;
+        const { endpoint, parameters, caller = '', priority = 'interactive' } = options;
         const share: Share = { caller, priority };
         if (priority === 'interactive') this.#pace.interactiveCame();
-        const specs = new Map<string, LaneSpec>();
+        const lanes: LaneSpec[] = [];
+        const laneOf = (kind: string): LaneSpec => {
+          let lane = lanes.find((one) => one.kind === kind);
+          if (!lane) lanes.push((lane = laneSpec(endpoint, kind, parameters)));
+          return lane;
+        };
         const items = work.map(({ doc, kind }, index) => {
-          const key = `${options.endpoint}\n${kind}\n${parameters}`;
-          const spec = specs.get(key) ?? { endpoint: options.endpoint, kind, parameters: options.parameters };
-          specs.set(key, spec);
-          const item = new Item(doc, spec, share, (outcome) => {
+          const item = new Item(doc, laneOf(kind), share, (outcome) => {
             outcomes[index] = outcome;
             if (--open === 0) resolve(outcomes);
           });
-          this.#lanes.push(key, item);
+          this.#lanes.push(item);
           return item;
         });
         end = giveUpOn(items, options);

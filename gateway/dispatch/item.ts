@@ -4,10 +4,16 @@ import type { JsonObject } from '../../src/json.js';
 
 /** What must be equal for documents to share a batch. */
 export interface LaneSpec {
+  /** Of all the others. */
+  key: string;
   endpoint: string;
   /** Kind of content (text, blob, ...): one batch feeds one tower of the model. */
   kind: string;
   parameters: JsonObject;
+}
+
+export function laneSpec(endpoint: string, kind: string, parameters: JsonObject): LaneSpec {
+  return { key: `${endpoint}\n${kind}\n${JSON.stringify(parameters)}`, endpoint, kind, parameters };
 }
 
 /** Bulk work takes the room that interactive work leaves. */

@@ -16,7 +16,6 @@ export interface BulkRoom {
 }
 
 interface Lane {
-  key: string;
   spec: LaneSpec;
   queues: Record<Priority, FairQueue>;
 }
@@ -33,10 +32,10 @@ export class Lanes {
     return this.#lanes.length === 0 && this.#again.length === 0;
   }
 
-  push(key: string, item: Item): void {
-    let lane = this.#lanes.find((one) => one.key === key);
+  push(item: Item): void {
+    let lane = this.#lanes.find(({ spec }) => spec.key === item.lane.key);
     if (!lane) {
-      lane = { key, spec: item.lane, queues: { interactive: new FairQueue(), bulk: new FairQueue() } };
+      lane = { spec: item.lane, queues: { interactive: new FairQueue(), bulk: new FairQueue() } };
       this.#lanes.push(lane);
     }
     lane.queues[item.priority].push(item);

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, mock, test } from 'node:test';
+import { laneSpec } from '../../../gateway/dispatch/item.js';
 import { BulkPace } from '../../../gateway/dispatch/bulk-pace.js';
 
-const TEXT = { endpoint: '/encode', kind: 'text', parameters: {} };
-const BLOB = { ...TEXT, kind: 'blob' };
+const TEXT = laneSpec('/encode', 'text', {});
+const BLOB = laneSpec('/encode', 'blob', {});
 const SIZE = 32;
 const MIN_MS = 5;
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { laneSpec } from '../../../gateway/dispatch/item.js';
 import { Hedge } from '../../../gateway/dispatch/hedge.js';
 
-const TEXT = { endpoint: '/encode', kind: 'text', parameters: {} };
-const BLOB = { ...TEXT, kind: 'blob' };
+const TEXT = laneSpec('/encode', 'text', {});
+const BLOB = laneSpec('/encode', 'blob', {});
 
 /** Has seen batches of each size take so many milliseconds, often enough to know. */
 function knowing(msOfSize: Record<number, number>, factor = 1): Hedge {

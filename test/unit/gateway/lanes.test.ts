@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Batch, Item, type LaneSpec, type Priority } from '../../../gateway/dispatch/item.js';
+import { Batch, Item, laneSpec, type Priority } from '../../../gateway/dispatch/item.js';
 import { Lanes, type BulkRoom } from '../../../gateway/dispatch/lanes.js';
 
-const LANE: LaneSpec = { endpoint: '/encode', kind: 'text', parameters: {} };
+const LANE = laneSpec('/encode', 'text', {});
 /** While no interactive requests come. */
 const ALL: BulkRoom = { documents: () => 4, only: true };
 /** While they do: on a replica that has nothing else, and behind another batch. */
@@ -16,8 +16,8 @@ function items(words: string, priority: Priority): Item[] {
 
 function lanesOf(interactive: string, bulk: string): Lanes {
   const lanes = new Lanes();
-  if (bulk) for (const item of items(bulk, 'bulk')) lanes.push('lane', item);
-  if (interactive) for (const item of items(interactive, 'interactive')) lanes.push('lane', item);
+  if (bulk) for (const item of items(bulk, 'bulk')) lanes.push(item);
+  if (interactive) for (const item of items(interactive, 'interactive')) lanes.push(item);
   return lanes;
 }
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { laneSpec } from '../../../gateway/dispatch/item.js';
 import { Patience } from '../../../gateway/dispatch/patience.js';
 
-const TEXT = { endpoint: '/encode', kind: 'text', parameters: {} };
-const BLOB = { ...TEXT, kind: 'blob' };
+const TEXT = laneSpec('/encode', 'text', {});
+const BLOB = laneSpec('/encode', 'blob', {});
 
 describe('patience', () => {
   test('20 times the usual duration, at least the minimum', () => {
