@@ -109,7 +109,7 @@ export class ClipExecutor extends Executor {
       }),
       ...batchesOf(images, size).map(async (batch) => {
         const contents = batch.map(({ doc }) => doc);
-        this.#keep(batch, await model.embedImages(contents, context.signal), context);
+        this.#keep(batch, await model.embedImages(contents, context), context);
       }),
     ]);
     return images;

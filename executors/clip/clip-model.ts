@@ -3,6 +3,7 @@ import type { Document } from '../../src/document/document.js';
 import type { UriLoader } from '../../src/document/uri.js';
 import { ClipflowError, toClipflowError } from '../../src/errors.js';
 import type { JsonObject } from '../../src/json.js';
+import type { CallContext } from '../executor.js';
 import { preprocessImage, type ImageTransform } from './image/preprocess.js';
 import { preprocessTensor } from './image/tensor.js';
 import { embedPixels, embedTexts, type Run } from './model/embed.js';
@@ -124,8 +125,11 @@ export class ClipModel {
     return embedded;
   }
 
-  /** Documents with a blob, tensor or uri. One that is no image gets its error, the others their embeddings. */
-  async embedImages(docs: readonly Document[], signal: AbortSignal): Promise<Embedded[]> {
+  /**
+   * Documents with a blob, tensor or uri. One that is no image gets its error, the others their embeddings.
+   * @param call its signal ends what is fetched, and is made only then
+   */
+  async embedImages(docs: readonly Document[], call: Pick<CallContext, 'signal'>): Promise<Embedded[]> {
     const { size } = this.spec.image;
     const { session } = this.image;
     const pixelsPerImage = 3 * size * size;
@@ -134,7 +138,7 @@ export class ClipModel {
     await inParallel(docs.length, this.options.decoders, async (index) => {
       const [doc, out] = [docs[index], pixels.subarray(index * pixelsPerImage, (index + 1) * pixelsPerImage)];
       try {
-        if (doc) await this.#prepare(doc, out, signal);
+        if (doc) await this.#prepare(doc, out, call);
       } catch (error) {
         failures.set(index, toClipflowError(error));
       }
@@ -153,9 +157,9 @@ export class ClipModel {
     await Promise.all([this.text.session.close(), this.image.session.close()]);
   }
 
-  async #prepare(doc: Document, out: Float32Array, signal: AbortSignal): Promise<void> {
+  async #prepare(doc: Document, out: Float32Array, call: Pick<CallContext, 'signal'>): Promise<void> {
     if (doc.tensor) return preprocessTensor(doc.tensor, this.transform, out);
-    const bytes = doc.blob ?? (await this.options.loadUri(doc.uri, signal)).bytes;
+    const bytes = doc.blob ?? (await this.options.loadUri(doc.uri, call.signal)).bytes;
     return preprocessImage(bytes, this.transform, out);
   }
 

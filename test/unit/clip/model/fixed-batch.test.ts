@@ -58,7 +58,7 @@ test('a graph that takes one document at a time serves batches', async (t) => {
   );
   const results = [
     ...(await model.embedTexts(texts.map(({ text }) => text))),
-    ...(await model.embedImages(docs, AbortSignal.timeout(10_000))),
+    ...(await model.embedImages(docs, new AbortController())),
   ];
   [...texts, ...images].forEach((expected, i) => {
     const got = results[i];
