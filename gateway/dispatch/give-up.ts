@@ -11,15 +11,13 @@ export function giveUpOn(
     for (const item of items) item.settle({ error: { code, message } });
   };
   const onAbort = (): void => settleAll('CANCELLED', 'the caller went away');
+  const onTimeout = (ms: number): void => settleAll('DEADLINE_EXCEEDED', `no answer within ${Math.round(ms)} ms`);
   if (signal?.aborted) onAbort();
   signal?.addEventListener('abort', onAbort, { once: true });
-  const timer =
-    timeoutMs === undefined
-      ? undefined
-      : setTimeout(
-          () => settleAll('DEADLINE_EXCEEDED', `no answer within ${Math.round(timeoutMs)} ms`),
-          Math.min(timeoutMs, MAX_TIMER_MS),
-        );
+  let timer: NodeJS.Timeout | undefined;
+  // A timer takes a millisecond at least: work that has less left would be computed first.
+  if (timeoutMs !== undefined && timeoutMs < 1) onTimeout(timeoutMs);
+  else if (timeoutMs !== undefined) timer = setTimeout(onTimeout, Math.min(timeoutMs, MAX_TIMER_MS), timeoutMs);
   return () => {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);

@@ -35,6 +35,14 @@ describe('a deadline', () => {
     assert.deepEqual(await outcomeBy(100, answer), ['a!', 'DEADLINE_EXCEEDED']);
   });
 
+  test('that is over within the millisecond, which no timer of Node can tell, is over: nothing is computed', async () => {
+    const { dispatcher } = dispatcherWith();
+    const replica = joined(dispatcher);
+    const answer = dispatcher.submit(work('a'), { ...ENCODE, timeoutMs: 0.9 });
+    assert.deepEqual(await outcomeBy(0, answer), ['DEADLINE_EXCEEDED']);
+    assert.equal(replica.held.length, 0);
+  });
+
   test('may be longer than a timer of Node counts (24.8 days)', async () => {
     const { dispatcher } = dispatcherWith();
     const replica = joined(dispatcher);
