@@ -128,14 +128,14 @@ export class Dispatcher {
         const { endpoint, parameters, caller = '', priority = 'interactive' } = options;
         const share: Share = { caller, priority };
         if (priority === 'interactive') this.#pace.interactiveCame();
-        const lanes: LaneSpec[] = [];
-        const laneOf = (kind: string): LaneSpec => {
-          let lane = lanes.find((one) => one.kind === kind);
-          if (!lane) lanes.push((lane = laneSpec(endpoint, kind, parameters)));
-          return lane;
+        const specs: LaneSpec[] = [];
+        const specOf = (kind: string): LaneSpec => {
+          let spec = specs.find((one) => one.kind === kind);
+          if (!spec) specs.push((spec = laneSpec(endpoint, kind, parameters)));
+          return spec;
         };
         const items = work.map(({ doc, kind }, index) => {
-          const item = new Item(doc, laneOf(kind), share, (outcome) => {
+          const item = new Item(doc, specOf(kind), share, (outcome) => {
             outcomes[index] = outcome;
             if (--open === 0) resolve(outcomes);
           });

@@ -140,7 +140,10 @@ export class Channel {
     if (this.#closed) return;
     this.#closed = reason;
     clearInterval(this.#heartbeat);
-    for (const { id } of [...this.#calls]) this.#settle(id)?.reject(reason);
+    for (const { release, reject } of this.#calls.splice(0)) {
+      release();
+      reject(reason);
+    }
     for (const { cancellation } of this.#handling.splice(0)) cancellation.abort();
     this.#incoming.clear();
     this.#outgoing = [];

@@ -2,7 +2,7 @@
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { pino } from 'pino';
-import type { Executor } from '../../executors/executor.js';
+import type { ExecutorContext } from '../../executors/executor.js';
 import { ReplicaMetrics } from '../../executors/metrics.js';
 import { ExecutorRuntime } from '../../executors/runtime.js';
 import { protocolAnswer } from '../../gateway/answer.js';
@@ -11,6 +11,7 @@ import { GatewayMetrics } from '../../gateway/metrics.js';
 import { Document } from '../../src/document/document.js';
 import { decodeDataRequest, encodeDataRequest } from '../../src/document/request.js';
 import { loadFlow } from '../../src/flow/load.js';
+import IdentityExecutor from '../bench/overhead/identity-executor.js';
 import { FakeDirectory, FakeReplica } from './gateway/fake-replica.js';
 import { ChannelPair } from './transport/channel-pair.js';
 
@@ -21,8 +22,8 @@ const CALLS = 4000;
 
 /** Gateway and replica in one process, from the request's bytes to the answer's. */
 function oneProcess(): (request: Buffer) => Promise<Buffer> {
-  const passing = { batchSize: 64, pass: async () => {} } as unknown as Executor;
-  const runtime = new ExecutorRuntime(passing, { '/encode': 'pass' }, new ReplicaMetrics('a', 'a-0'), log);
+  const executor = new IdentityExecutor({} as ExecutorContext);
+  const runtime = new ExecutorRuntime(executor, IdentityExecutor.requests, new ReplicaMetrics('a', 'a-0'), log);
   const pair = new ChannelPair({ handler: (message, signal) => runtime.handle(message, signal) });
   const directory = new FakeDirectory();
   const flow = loadFlow({ text: 'executors: [{name: a, uses: x}]' }, {});

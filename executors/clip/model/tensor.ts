@@ -1,3 +1,5 @@
+import { takeFirst } from '../../../src/list.js';
+
 /** Element types that the graphs of CLIP models use. float16 travels as its bits. */
 export interface TensorArrays {
   float32: Float32Array<ArrayBuffer>;
@@ -46,8 +48,7 @@ export class BufferPool {
   allocate<T extends TensorType>(type: T, length: number): TensorArrays[T] {
     const bytes = length * ARRAYS[type].BYTES_PER_ELEMENT;
     // Sorted by size, so the first that fits is the smallest that fits.
-    const index = this.#free.findIndex((buffer) => buffer.byteLength >= bytes);
-    const buffer = index < 0 ? new ArrayBuffer(bytes) : this.#free.splice(index, 1)[0];
+    const buffer = takeFirst(this.#free, ({ byteLength }) => byteLength >= bytes);
     return viewOf(type, buffer ?? new ArrayBuffer(bytes), length);
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, mock, test } from 'node:test';
-import { laneSpec } from '../../../gateway/dispatch/item.js';
 import { BulkPace } from '../../../gateway/dispatch/bulk-pace.js';
+import { laneSpec } from '../../../gateway/dispatch/item.js';
 
 const TEXT = laneSpec('/encode', 'text', {});
 const BLOB = laneSpec('/encode', 'blob', {});

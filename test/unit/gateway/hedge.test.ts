@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { laneSpec } from '../../../gateway/dispatch/item.js';
 import { Hedge } from '../../../gateway/dispatch/hedge.js';
+import { laneSpec } from '../../../gateway/dispatch/item.js';
 
 const TEXT = laneSpec('/encode', 'text', {});
 const BLOB = laneSpec('/encode', 'blob', {});
